@@ -1,0 +1,160 @@
+"""Sessions through stock attention and caches: unusual causal models, encoder-decoder models.
+
+Rows share a session only where their prompts have the same shape, and a session always has 16
+rows (dummies fill it), so that every matrix has the shape that the row's own prompt decides.
+Slower than `chains.decoding.session`, and right for every architecture: prompts of a causal model
+are never padded here, so no state has to skip a pad.
+"""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers.modeling_outputs import BaseModelOutput
+
+from chains.decoding.attention import BLOCK
+from chains.decoding.session import ROWS, up_to
+
+
+class PlainEngine:
+    """Decodes any causal model of transformers."""
+
+    name = "stock attention"
+    most_rows: int | None = ROWS
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def shape(self, length: int) -> int:
+        """The prompt's very length."""
+        return length
+
+    def open(self) -> "PlainSession":
+        """A new, empty session."""
+        return PlainSession(self.model)
+
+
+class PlainSession:
+    """One batch of `PlainEngine`."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._device = next(model.parameters()).device
+        self._count = 0
+        self._cache: Any = None
+        takes = inspect.signature(model.forward).parameters
+        self._options = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
+
+    def start(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Read the prompts, all of one length."""
+        self._count = len(prompts)
+        fill = up_to(ROWS, self._count) - self._count
+        return self._forward([*prompts, *[prompts[0]] * fill])
+
+    def advance(self, tokens: Sequence[int]) -> torch.Tensor:
+        """One step."""
+        fill = up_to(ROWS, self._count) - self._count
+        return self._forward([[token] for token in [*tokens, *[tokens[0]] * fill]])
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Drop, reorder or double rows."""
+        self._count = len(rows)
+        self._cache.reorder_cache(filled(rows, self._device))
+
+    def _forward(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        output = self._model(
+            input_ids=torch.tensor(ids, device=self._device),
+            past_key_values=self._cache,
+            use_cache=True,
+            **self._options,
+        )
+        self._cache = output.past_key_values
+        return output.logits[: self._count, -1].float()  # type: ignore[no-any-return]
+
+
+class TextToTextEngine:
+    """Decodes encoder-decoder models such as T5 and Marian: the prompt is the encoder's input.
+
+    Args:
+        model: Of transformers.
+        start: The token that the decoder begins with.
+        longest: Positions that the encoder has; None for no bound.
+    """
+
+    name = "encoder-decoder"
+    most_rows: int | None = ROWS
+
+    def __init__(self, model: Any, start: int, longest: int | None) -> None:
+        self.model = model
+        self.start = start
+        self.longest = longest
+
+    def shape(self, length: int) -> int:
+        """The source's length, padded."""
+        width = up_to(BLOCK, length)
+        return width if self.longest is None else min(width, max(self.longest, length))
+
+    def open(self) -> "TextToTextSession":
+        """A new, empty session."""
+        return TextToTextSession(self)
+
+
+class TextToTextSession:
+    """One batch of `TextToTextEngine`."""
+
+    def __init__(self, engine: TextToTextEngine) -> None:
+        self._engine = engine
+        self._model = engine.model
+        self._device = next(engine.model.parameters()).device
+        self._count = 0
+        self._cache: Any = None
+        self._states: torch.Tensor
+        self._mask: torch.Tensor
+
+    def start(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Encode each source alone, then take the decoder's first step."""
+        self._count = len(prompts)
+        width = self._engine.shape(max(len(prompt) for prompt in prompts))
+        encoded = [self._encode(prompt, width) for prompt in prompts]
+        rows = filled(range(self._count), self._device)
+        self._states = torch.cat([states for states, _ in encoded])[rows]
+        self._mask = torch.cat([mask for _, mask in encoded])[rows]
+        return self._forward([self._engine.start] * self._count)
+
+    def advance(self, tokens: Sequence[int]) -> torch.Tensor:
+        """One step of the decoder."""
+        return self._forward(tokens)
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Drop, reorder or double rows."""
+        self._count = len(rows)
+        index = filled(rows, self._device)
+        self._states, self._mask = self._states[index], self._mask[index]
+        self._cache.reorder_cache(index)
+
+    def _encode(self, prompt: Sequence[int], width: int) -> tuple[torch.Tensor, torch.Tensor]:
+        ids = torch.zeros(1, width, dtype=torch.long, device=self._device)
+        ids[0, : len(prompt)] = torch.tensor(prompt, device=self._device)
+        mask = (torch.arange(width, device=self._device) < len(prompt)).long()[None]
+        encoder = self._model.get_encoder()
+        return encoder(input_ids=ids, attention_mask=mask).last_hidden_state, mask
+
+    def _forward(self, tokens: Sequence[int]) -> torch.Tensor:
+        fill = up_to(ROWS, self._count) - self._count
+        ids = torch.tensor([*tokens, *[tokens[0]] * fill], device=self._device)[:, None]
+        output = self._model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=self._states),
+            attention_mask=self._mask,
+            decoder_input_ids=ids,
+            past_key_values=self._cache,
+            use_cache=True,
+        )
+        self._cache = output.past_key_values
+        return output.logits[: self._count, -1].float()  # type: ignore[no-any-return]
+
+
+def filled(rows: Sequence[int], device: torch.device) -> torch.Tensor:
+    """`rows` filled up with their first one to a multiple of `ROWS`."""
+    fill = up_to(ROWS, len(rows)) - len(rows)
+    return torch.tensor([*rows, *[rows[0]] * fill], device=device)

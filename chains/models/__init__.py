@@ -1,0 +1,74 @@
+"""Models: a job's spec becomes something that answers calls. Importing this is light.
+
+spec = ModelSpec(model="embedded")
+fingerprint(spec)                    # without loading it: "sha256:b179c952...|bfloat16|cpu|engine1"
+model = open_model(spec)             # a LangChain chat model with `answer(calls)`
+open_tokenizer(spec).count("Hello")  # 1
+"""
+
+from chains.calls import Model
+from chains.models.spec import ModelSpec
+from chains.models.tokens import TokenSpans
+
+__all__ = ["Model", "ModelSpec", "TokenSpans", "fingerprint", "open_model", "open_tokenizer"]
+
+
+def open_model(spec: ModelSpec, *, offline: bool = False) -> Model:
+    """Load or connect to a model.
+
+    Args:
+        spec: What the job says.
+        offline: Never ask a model hub.
+
+    Raises:
+        ModelError: It cannot be found, loaded or reached.
+        ResourceError: It does not fit into memory.
+    """
+    if spec.server:
+        from chains.models.server import open_server
+
+        return open_server(spec)
+    if spec.model == "scripted":
+        from chains.models.scripted import ScriptedChat
+
+        return ScriptedChat(replies=spec.replies)
+    from chains.models.opening import open_local
+
+    return open_local(spec, offline=offline)
+
+
+def fingerprint(spec: ModelSpec, *, offline: bool = False) -> str:
+    """What `open_model(spec).fingerprint` is, found out without loading anything.
+
+    Raises:
+        ModelError: The model cannot be found.
+    """
+    if spec.server:
+        from chains.models.identity import server_fingerprint
+
+        return server_fingerprint(spec)
+    if spec.model == "scripted":
+        from chains.models.identity import scripted_fingerprint
+
+        return scripted_fingerprint(spec.replies)
+    from chains.models.identity import local_fingerprint
+    from chains.models.locate import locate
+
+    return local_fingerprint(spec, locate(spec, offline=offline).identity)
+
+
+def open_tokenizer(spec: ModelSpec, *, offline: bool = False) -> TokenSpans:
+    """The tokenizer of a model alone.
+
+    A scripted model and a server, whose tokenizer is not here, count words and punctuation marks.
+
+    Raises:
+        ModelError: The model cannot be found, or its tokenizer tells no character offsets.
+    """
+    from chains.models.tokens import WordSpans, load_spans
+
+    if spec.server or spec.model == "scripted":
+        return WordSpans()
+    from chains.models.locate import locate
+
+    return load_spans(locate(spec, offline=offline).folder())

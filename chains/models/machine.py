@@ -1,0 +1,110 @@
+"""What this machine offers, found out without importing torch: device, number type, free memory.
+
+device = resolve_device("auto")              # "cpu" or "cuda"
+resolve_dtype("auto", device)                # "bfloat16" where the hardware has it
+"""
+
+import ctypes
+import importlib.util
+import os
+import platform
+import re
+from functools import cache
+from pathlib import Path
+
+from prompts.errors import ModelError
+
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+"""Processor flags (x86, x86, Arm) of instructions that multiply bfloat16."""
+
+_CAPABILITY_MAJOR = 75  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
+_AMPERE = 8
+
+
+def resolve_device(wanted: str) -> str:
+    """`cpu` or `cuda`, for `auto`, `cpu` or `cuda`.
+
+    Raises:
+        ModelError: `cuda` is asked for and there is none.
+    """
+    if wanted == "cpu":
+        return "cpu"
+    found = _cuda_capability() is not None
+    if wanted == "cuda" and not found:
+        problem = (
+            "device 'cuda' is asked for, and no CUDA device or no CUDA build of torch is there"
+        )
+        raise ModelError(problem, fix="write 'device: cpu', or install a CUDA build of torch")
+    return "cuda" if found else "cpu"
+
+
+def resolve_dtype(wanted: str, device: str) -> str:
+    """`bfloat16` or `float32`, for `auto` or either of them."""
+    if wanted != "auto":
+        return wanted
+    if device == "cuda":
+        capability = _cuda_capability()
+        return "bfloat16" if capability is not None and capability >= _AMPERE else "float32"
+    return "bfloat16" if _cpu_flags() & BFLOAT16_FLAGS else "float32"
+
+
+def free_memory() -> int | None:
+    """Bytes of main memory that a process may still take; None where the system does not say."""
+    limits = [free for free in (_free_of_machine(), _free_of_group()) if free is not None]
+    return min(limits, default=None)
+
+
+@cache
+def _cpu_flags() -> frozenset[str]:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return frozenset()
+    found = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", text, re.MULTILINE)
+    return frozenset(found[1].split()) if found else frozenset()
+
+
+@cache
+def _cuda_capability() -> int | None:
+    """Major compute capability of the first CUDA device, None where torch has no use for one."""
+    if not _torch_is_built_for_cuda() or os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}:
+        return None
+    name = "nvcuda.dll" if platform.system() == "Windows" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(name)
+    except OSError:
+        return None
+    count, device, major = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
+        return None
+    driver.cuDeviceGet(ctypes.byref(device), 0)
+    driver.cuDeviceGetAttribute(ctypes.byref(major), _CAPABILITY_MAJOR, device)
+    return major.value
+
+
+def _torch_is_built_for_cuda() -> bool:
+    spec = importlib.util.find_spec("torch")
+    if spec is None or not spec.submodule_search_locations:
+        return False
+    version = Path(spec.submodule_search_locations[0]) / "version.py"
+    return re.search(r"^cuda\b.*= ['\"]", version.read_text(), re.MULTILINE) is not None
+
+
+def _free_of_machine() -> int | None:
+    try:
+        text = Path("/proc/meminfo").read_text()
+    except OSError:
+        return None
+    found = re.search(r"^MemAvailable:\s*(\d+) kB", text, re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
+
+
+def _free_of_group() -> int | None:
+    """What the control group of a container leaves."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = (group / "memory.max").read_text().strip()
+        used = (group / "memory.current").read_text().strip()
+    except OSError:
+        return None
+    return None if limit == "max" else max(0, int(limit) - int(used))

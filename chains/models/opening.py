@@ -1,0 +1,35 @@
+"""Loading a local model: its files, its identity, and the class that its architecture asks for."""
+
+from chains.models.files import inspect
+from chains.models.identity import local_fingerprint
+from chains.models.local import Identity, LocalModel
+from chains.models.locate import locate
+from chains.models.machine import resolve_device, resolve_dtype
+from chains.models.spec import ModelSpec
+
+
+def open_local(spec: ModelSpec, *, offline: bool = False) -> LocalModel:
+    """Load a model onto this machine.
+
+    Raises:
+        ModelError: It cannot be found or loaded.
+        ResourceError: It does not fit into memory.
+    """
+    found = locate(spec, offline=offline)
+    device = resolve_device(spec.device)
+    identity = Identity(
+        name=found.name,
+        fingerprint=local_fingerprint(spec, found.identity),
+        revision=found.revision,
+        dtype=resolve_dtype(spec.dtype, device),
+        device=device,
+        license=found.license,
+    )
+    files = inspect(found.folder())
+    if files.config.get("is_encoder_decoder"):
+        from chains.models.text_to_text import open_text_to_text
+
+        return open_text_to_text(files, spec, identity)
+    from chains.models.causal import open_causal
+
+    return open_causal(files, spec, identity)

@@ -1,0 +1,83 @@
+"""From a chat to the token ids of a prompt, by the tokenizer's own chat template or a plain one.
+
+    prompts = PromptEncoder(tokenizer)
+    prompts.encode((Message("user", "Name a colour."),))      # (1, 9690, 198, ...)
+
+A base model such as GPT-2 has no chat template: the contents of the messages, a blank line
+between them, are its prompt.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from jinja2.exceptions import TemplateError
+
+from chains.calls import Message
+
+logger = logging.getLogger("textmill.models")
+
+
+class PromptError(ValueError):
+    """A chat that cannot be made into a prompt; `reason: detail`, as in `Reply.error`."""
+
+
+class PromptEncoder:
+    """Renders chats and encodes them.
+
+    Args:
+        tokenizer: Of transformers.
+        name: The model's name, for the warning when it has no chat template.
+    """
+
+    def __init__(self, tokenizer: Any, name: str = "the model") -> None:
+        self._tokenizer = tokenizer
+        self.has_template = bool(getattr(tokenizer, "chat_template", None))
+        if not self.has_template:
+            logger.warning("%s has no chat template: messages are joined by blank lines", name)
+
+    def encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """Token ids of a chat, up to where the reply begins.
+
+        Raises:
+            PromptError: The template refuses it, it is empty, or it is not Unicode text.
+        """
+        text = self.render(messages)
+        try:
+            encoded = self._tokenizer(text, add_special_tokens=not self.has_template)
+        except (TypeError, ValueError) as exc:
+            raise PromptError(f"bad_text: the prompt is not Unicode text ({exc})") from exc
+        ids = tuple(encoded["input_ids"])
+        if not ids and self._tokenizer.bos_token_id is not None:
+            ids = (self._tokenizer.bos_token_id,)
+        if not ids:
+            raise PromptError("empty_prompt: the prompt has no tokens")
+        return ids
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """The text of a chat, up to where the reply begins.
+
+        Raises:
+            PromptError: The template refuses it.
+        """
+        if not self.has_template:
+            return "\n\n".join(message.content for message in messages)
+        try:
+            return self._apply(messages)
+        except TemplateError as exc:
+            if messages[0].role != "system" or len(messages) < 2:
+                raise PromptError(f"chat_template: {exc}") from exc
+        # Some templates (Gemma's) know no system turn; it then opens the first user turn.
+        system, first, *rest = messages
+        folded = Message(first.role, f"{system.content}\n\n{first.content}")
+        try:
+            return self._apply([folded, *rest])
+        except TemplateError as exc:
+            raise PromptError(f"chat_template: {exc}") from exc
+
+    def _apply(self, messages: Sequence[Message]) -> str:
+        chat = [{"role": message.role, "content": message.content} for message in messages]
+        text: str = self._tokenizer.apply_chat_template(
+            chat, tokenize=False, add_generation_prompt=True
+        )
+        return text

@@ -1,0 +1,173 @@
+"""The decode loop against transformers' own generate, and its bytes against any company a row may have."""
+
+import pytest
+import torch
+from tiny_models import FAMILIES, tiny_causal
+
+from chains.decoding import Beam, Greedy, Sample
+from chains.decoding.batches import decode_all, plan
+from chains.decoding.choice import choose_engine
+from chains.decoding.loop import decode
+from chains.decoding.plain import PlainEngine
+from chains.decoding.search import Request, Vocabulary
+from chains.decoding.session import AttentionEngine
+
+FAST = sorted(set(FAMILIES) - {"bloom", "mamba"})
+NUMBERS = Vocabulary(decode=lambda tokens: " ".join(map(str, tokens)), ends=frozenset({2}))
+
+
+def prompts(lengths, seed=0, vocabulary=320):
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        tuple(torch.randint(3, vocabulary, (length,), generator=generator).tolist())
+        for length in lengths
+    ]
+
+
+def greedy_tokens(engine, prompt_list, room=40, capacity=16):
+    tasks = [(Greedy(max_tokens=room), Request(prompt, 0, room)) for prompt in prompt_list]
+    found = {}
+    for finished in decode_all(engine, tasks, NUMBERS, capacity):
+        found.update({index: sequences[0].tokens for index, sequences in finished})
+    return [found[index] for index in range(len(prompt_list))]
+
+
+def generated(model, prompt, room, **settings):
+    with torch.inference_mode():
+        output = model.generate(
+            torch.tensor([prompt]),
+            attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+            max_new_tokens=room,
+            do_sample=False,
+            eos_token_id=2,
+            pad_token_id=0,
+            **settings,
+        )
+    return output
+
+
+def without_pad(tokens):
+    return tuple(tokens[: tokens.index(2) + 1]) if 2 in tokens else tuple(tokens)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_greedy_equals_generate_token_for_token(family):
+    model, twin = tiny_causal(family), tiny_causal(family)
+    engine = choose_engine(model, 256)
+    prompt_list = prompts([5, 30, 63, 64, 65, 120])
+    expected = [
+        without_pad(generated(twin, prompt, 40)[0, len(prompt) :].tolist())
+        for prompt in prompt_list
+    ]
+    assert greedy_tokens(engine, prompt_list) == expected
+    assert len(set(expected)) == len(expected)
+
+
+@pytest.mark.parametrize(("family", "name"), [*((f, "registered attention") for f in FAST)])
+def test_families_with_an_attention_interface_take_the_fast_engine(family, name):
+    assert choose_engine(tiny_causal(family), 256).name == name
+
+
+@pytest.mark.parametrize("family", ["bloom", "mamba"])
+def test_other_families_keep_their_own_attention(family):
+    assert choose_engine(tiny_causal(family), None).name == "stock attention"
+
+
+def test_a_model_that_the_fast_engine_gets_wrong_keeps_its_own_attention(caplog):
+    model = tiny_causal("llama")
+    forward = model.model.rotary_emb.forward
+    # A model that ignores the positions it is given: rows would be rotated as if they stood alone.
+    model.model.rotary_emb.forward = lambda x, position_ids: forward(
+        x, torch.arange(x.shape[1])[None] + (7 if x.shape[1] == 1 else 0)
+    )
+    engine = choose_engine(model, 256)
+    assert engine.name == "stock attention"
+    assert "does not fit LlamaForCausalLM" in caplog.text
+
+
+@pytest.mark.parametrize("engine_class", [AttentionEngine, PlainEngine])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_row_is_the_same_whatever_is_decoded_beside_it(engine_class, dtype):
+    engine = engine_class(tiny_causal("llama").to(dtype))
+    lengths = [40, 12, 40, 64, 7, 40, 33, 40, 90, 40, 2, 40, 51, 40, 40, 60, 40, 40, 21]
+    prompt_list = prompts(lengths)
+    settings = [Greedy(max_tokens=30), Sample(max_tokens=25, top_p=0.9), Beam(max_tokens=9)]
+    tasks = [
+        (settings[index % 3], Request(prompt, 100 + index, settings[index % 3].max_tokens))
+        for index, prompt in enumerate(prompt_list)
+    ]
+    alone = [decode(engine, [task], NUMBERS)[0] for task in tasks]
+    for capacity in (3, 8, 16):
+        for order in (tasks, tasks[::-1]):
+            found = {}
+            for finished in decode_all(engine, order, NUMBERS, capacity):
+                found.update(dict(finished))
+            together = [found[index] for index in range(len(order))]
+            assert (together if order is tasks else together[::-1]) == alone
+
+
+def test_equal_prompts_are_read_once_and_give_what_they_give_alone():
+    model = tiny_causal("llama")
+    engine = AttentionEngine(model)
+    (prompt,) = prompts([40])
+    passes = []
+    model.register_forward_pre_hook(
+        lambda module, args, kwargs: passes.append(tuple(kwargs["input_ids"].shape)),
+        with_kwargs=True,
+    )
+    tasks = [(Sample(max_tokens=9), Request(prompt, seed, 9)) for seed in range(6)]
+    together = decode(engine, tasks, NUMBERS)
+    assert passes.count((1, 64)) == 1
+    assert together == [decode(engine, [task], NUMBERS)[0] for task in tasks]
+
+
+def test_long_prompts_beyond_a_chunk_of_queries_equal_generate():
+    sizes = {"max_position_embeddings": 1024}
+    engine = choose_engine(tiny_causal("mistral", **sizes), 1024)
+    twin = tiny_causal("mistral", **sizes)
+    prompt_list = prompts([300, 513])
+    expected = [
+        without_pad(generated(twin, prompt, 20)[0, len(prompt) :].tolist())
+        for prompt in prompt_list
+    ]
+    assert greedy_tokens(engine, prompt_list, room=20) == expected
+
+
+def test_a_prompt_that_fills_the_window_is_padded_no_further_than_its_positions():
+    engine = choose_engine(tiny_causal("gpt2", n_positions=100), 100)
+    twin = tiny_causal("gpt2", n_positions=100)
+    (prompt,) = prompts([90])
+    expected = without_pad(generated(twin, prompt, 10)[0, 90:].tolist())
+    assert greedy_tokens(engine, [prompt], room=10) == [expected]
+
+
+def test_plan_puts_equal_shapes_together_within_the_capacity():
+    engine = AttentionEngine(tiny_causal("llama"), 256)
+    tasks = [
+        (settings, Request(prompt, 0, 8))
+        for settings, prompt in zip(
+            [Greedy(), Beam(num_beams=4), Greedy(), Beam(num_beams=4), Greedy()],
+            prompts([10, 20, 70, 30, 40]),
+            strict=True,
+        )
+    ]
+    assert plan(engine, tasks, 5) == [[0, 1], [2], [3, 4]]
+    assert plan(engine, tasks, 1) == [[0], [1], [2], [3], [4]]
+
+
+def test_plain_engine_shares_a_session_between_prompts_of_one_length_only():
+    engine = PlainEngine(tiny_causal("bloom"))
+    tasks = [(Greedy(), Request(prompt, 0, 8)) for prompt in prompts([10, 11, 10] + [9] * 17)]
+    assert plan(engine, tasks, 64) == [[0, 2], [1], list(range(3, 19)), [19]]
+
+
+def test_logprob_is_the_models_own_at_temperature_one():
+    model, twin = tiny_causal("llama"), tiny_causal("llama")
+    (prompt,) = prompts([20])
+    task = (Sample(max_tokens=12, temperature=0.5, top_k=5), Request(prompt, 9, 12))
+    (sequence,) = decode(AttentionEngine(model), [task], NUMBERS)[0]
+    with torch.inference_mode():
+        logits = twin(torch.tensor([[*prompt, *sequence.tokens]])).logits[0]
+    logprobs = logits.log_softmax(-1)[len(prompt) - 1 : -1]
+    expected = sum(float(row[token]) for row, token in zip(logprobs, sequence.tokens, strict=True))
+    assert sequence.logprob == pytest.approx(expected, abs=1e-3)

@@ -1,0 +1,189 @@
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from chains.retrieval import Span, split_spans, whole
+from chains.retrieval.text_splitter import SpanTextSplitter
+
+NASTY = [
+    "\r\n",
+    "\n\n",
+    "\u2028",
+    "\x85",
+    "\x00",
+    "\u200d",
+    "👩‍👧",
+    "שלום",
+    "مرحبا",
+    "e\u0301",
+    "日本。",
+    "# h\n",
+    "```\n",
+]
+TEXTS = st.lists(st.sampled_from([*NASTY, "word", "a", " ", ". ", "! "]) | st.text(max_size=5)).map(
+    "".join
+)
+
+
+def word_spans(text: str) -> list[Span]:
+    return [match.span() for match in re.finditer(r"\w+|[^\w\s]", text)]
+
+
+def byte_spans(text: str) -> list[Span]:
+    """One token a UTF-8 byte, as a byte-level tokenizer falls back to: spans share characters."""
+    return [
+        (place, place + 1)
+        for place, char in enumerate(text)
+        for _ in char.encode("utf-8", "surrogatepass")
+    ]
+
+
+def spaced_spans(text: str) -> list[Span]:
+    """Tokens that carry the white space before them, and some that are empty."""
+    spans: list[Span] = []
+    for match in re.finditer(r"\s*\S+|\s+", text):
+        spans += [match.span(), (match.end(), match.end())]
+    return spans
+
+
+def contexts(text: str, tokens: int, overlap: int = 0) -> list[str]:
+    spans = split_spans(text, word_spans(text), tokens, overlap)
+    return [text[start:end] for start, end in spans]
+
+
+def held(spans_of_tokens: Sequence[Span], span: Span) -> int:
+    return sum(span[0] <= start < span[1] for start, _ in spans_of_tokens)
+
+
+@pytest.mark.parametrize("tokenize", [word_spans, byte_spans, spaced_spans])
+@given(text=TEXTS, tokens=st.integers(4, 12), share=st.integers(0, 2))
+@example(text="\n" * 60 + "a", tokens=4, share=2)
+@example(text="a b c d e f" + " " * 60, tokens=4, share=2)
+def test_spans_cover_everything_but_white_space_within_the_budget(
+    tokenize: object, text: str, tokens: int, share: int
+) -> None:
+    spans_of_tokens = tokenize(text)  # type: ignore[operator]
+    overlap = tokens // 2 * share // 2
+    spans = split_spans(text, spans_of_tokens, tokens, overlap)
+    covered = {place for start, end in spans for place in range(start, end)}
+    assert {place for place, char in enumerate(text) if not char.isspace()} <= covered
+    assert all(text[start:end] == text[start:end].strip() != "" for start, end in spans)
+    assert all(held(spans_of_tokens, span) <= tokens for span in spans)
+    ends = [end for _, end in spans]
+    assert ends == sorted(set(ends)), "every span adds something"
+    if not overlap:
+        assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+
+
+@given(text=TEXTS, tokens=st.integers(4, 12))
+def test_spans_share_at_most_the_overlap(text: str, tokens: int) -> None:
+    overlap = tokens // 2
+    spans_of_tokens = word_spans(text)
+    spans = split_spans(text, spans_of_tokens, tokens, overlap)
+    for (_, end), (start, _) in pairwise(spans):
+        assert start >= end or held(spans_of_tokens, (start, end)) <= overlap
+
+
+def test_a_short_text_is_one_span_and_no_text_is_none() -> None:
+    assert split_spans("  one two \n", word_spans("  one two \n"), 8) == [(2, 9)]
+    assert whole("  one two \n") == [(2, 9)]
+    for empty in ("", " \n\u2028\x85\t "):
+        assert split_spans(empty, word_spans(empty), 8) == []
+        assert whole(empty) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "expected"),
+    [
+        ("A b c d.\n\nE f g h i j k.", 10, ["A b c d.", "E f g h i j k."]),  # paragraph
+        ("A b c d. E f g h i j k", 9, ["A b c d.", "E f g h i j k"]),  # sentence
+        ("A b c d\nE f g h i j k", 8, ["A b c d", "E f g h i j k"]),  # line
+        ("A b c d e f g h", 5, ["A b c d e", "f g h"]),  # word
+        ("他来了。我走了很远", 8, ["他来了。", "我走了很远"]),  # a sentence without a space
+        ("A b.\n\nC d e f g h i j k", 8, ["A b.\n\nC d e f g", "h i j k"]),  # less than half full
+    ],
+)
+def test_the_best_place_in_the_fuller_half_is_taken(
+    text: str, tokens: int, expected: list[str]
+) -> None:
+    if "他" in text:
+        spans = split_spans(text, [(i, i + 1) for i in range(len(text))], tokens)
+        assert [text[start:end] for start, end in spans] == expected
+    else:
+        assert contexts(text, tokens) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A b c d e.g. f g h i j k l",  # an abbreviation before a small letter
+        "A b c J. Doe f g h i j k l",  # an initial
+        "A b c d\n1. F g h i j k l m",  # a list's number
+    ],
+)
+def test_a_full_stop_that_ends_no_sentence_is_no_place_to_cut(text: str) -> None:
+    first = contexts(text, 9)[0]
+    assert not first.endswith((".", "1"))
+
+
+def test_a_heading_stays_with_what_it_stands_over() -> None:
+    text = "One two three. Four.\n\n## Leave\n\nFive six seven eight nine ten.\n"
+    assert contexts(text, 9) == [
+        "One two three. Four.",
+        "## Leave\n\nFive six seven eight nine",
+        "ten.",
+    ]
+
+
+def test_nothing_stands_before_a_heading_in_its_span() -> None:
+    text = "# A\n\none two three four. five six.\n\n# B\n\nseven eight nine ten.\n"
+    assert contexts(text, 12, overlap=5) == [
+        "# A\n\none two three four. five six.",
+        "# B\n\nseven eight nine ten.",
+    ]
+
+
+def test_a_comment_in_fenced_code_is_no_heading() -> None:
+    text = "Code:\n```\n# set up\nrun the thing\n```\n"
+    code = contexts(text, 9)
+    assert not any(part.startswith("# set up") for part in code)
+
+
+def test_overlap_begins_with_a_sentence_where_one_fits() -> None:
+    text = "A b c d e. F g. H i j k l m n o p q."
+    first, second, _ = contexts(text, 10, overlap=5)
+    assert first == "A b c d e. F g."
+    assert second.startswith("F g. H i j")
+
+
+def test_a_joined_emoji_is_cut_last_of_all() -> None:
+    text = "👩\u200d👧" * 4
+    parts = split_spans(text, [(i, i + 1) for i in range(len(text))], 4)
+    assert [text[start:end] for start, end in parts] == ["👩\u200d👧"] * 4
+
+
+def test_a_character_of_more_tokens_than_the_budget_stands_alone() -> None:
+    assert split_spans("a👩b", byte_spans("a👩b"), 2) == [(0, 1), (1, 2), (2, 3)]
+
+
+@pytest.mark.parametrize(("tokens", "overlap"), [(0, 0), (4, 3), (4, -1)])
+def test_impossible_settings_are_refused(tokens: int, overlap: int) -> None:
+    with pytest.raises(ValueError, match="overlap"):
+        split_spans("a", [(0, 1)], tokens, overlap)
+
+
+def test_as_a_langchain_text_splitter_it_tells_where_chunks_stand() -> None:
+    splitter = SpanTextSplitter(word_spans, tokens=5, overlap=0)
+    text = "A b c. D e f. G."
+    assert splitter.split_text(text) == ["A b c.", "D e f.", "G."]
+    documents = splitter.create_documents([text], [{"source": "x.md"}])
+    assert [d.metadata for d in documents] == [
+        {"source": "x.md", "start": 0, "end": 6},
+        {"source": "x.md", "start": 7, "end": 13},
+        {"source": "x.md", "start": 14, "end": 16},
+    ]
+    assert splitter.split_documents(documents)[2].page_content == "G."
