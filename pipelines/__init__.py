@@ -1,0 +1,1 @@
+"""The engine: jobs, rows, stages, running, exporting. Imports no langchain, no torch."""

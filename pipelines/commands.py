@@ -1,0 +1,240 @@
+"""What the commands do: each takes parsed arguments, works, and shows the result."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipelines.calling import Interrupted
+from pipelines.console import Progress, Signals, funnel_lines, row_lines, say, show
+from pipelines.exporters import EXPORTERS
+from pipelines.files import read_jsonl
+from pipelines.folder import RunFolder
+from pipelines.job import LoadedJob
+from pipelines.launch import (
+    Launched,
+    Options,
+    export,
+    find_run,
+    launch,
+    new_run_name,
+    outputs_folder,
+)
+from pipelines.rows import JSON
+from prompts.errors import QuotaError, UsageError
+
+
+def run_job(
+    loaded: LoadedJob,
+    *,
+    out: Path | None,
+    ledger: Path | None,
+    offline: bool,
+    as_json: bool,
+    hidden: bool,
+) -> None:
+    """Run a job and show what came of it.
+
+    Raises:
+        QuotaError: Fewer rows than wanted, or more rejected than the job allows.
+    """
+    path = out or outputs_folder() / new_run_name(loaded.job.name)
+    signals = Signals()
+    watch = Progress(signals, hidden=hidden)
+    try:
+        launched = launch(loaded, path, Options(ledger, offline, watch))
+    except Interrupted:
+        watch.close()
+        say(f"interrupted; go on with: python run_pipeline.py resume {path}")
+        sys.exit(128 + signals.received)
+    finally:
+        watch.close()
+    if as_json:
+        show(json.dumps(_summary(launched), ensure_ascii=False))
+    else:
+        _show_launched(loaded, launched)
+    _check_yield(loaded, launched)
+
+
+def validate_job(loaded: LoadedJob, *, as_json: bool) -> None:
+    """Check a job and say what it is made of."""
+    columns = sorted(loaded.check())
+    job = loaded.job
+    for prompt in loaded.used_prompts().values():
+        for warning in prompt.warnings():
+            say(f"warning: {prompt.name}: {warning}")
+    if as_json:
+        stages = [stage.name for stage in job.stages]
+        show(json.dumps({"job": job.name, "stages": stages, "columns": columns}))
+        return
+    show(f"{job.name}: ok")
+    show(f"  stages   {' > '.join(stage.name for stage in job.stages) or 'none'}")
+    show(f"  columns  {', '.join(columns) or 'known when the source is read'}")
+
+
+def show_runs(folder: Path | None, *, as_json: bool) -> None:
+    """List the runs of a folder, newest last."""
+    parent = folder or outputs_folder()
+    runs = sorted(parent.glob("*/job.yaml"), key=lambda path: path.stat().st_mtime)
+    records = [_run_record(RunFolder(path.parent)) for path in runs]
+    if as_json:
+        show(json.dumps(records, ensure_ascii=False))
+        return
+    if not records:
+        say(f"no runs in {parent}; begin one with: python run_pipeline.py run JOB")
+    width = max((len(record["run"]) for record in records), default=0)
+    for record in records:
+        show(f"{record['run']:<{width}}  {record['rows']:>7} rows  {record['stop']}")
+
+
+def inspect_run(
+    name: str, row: str, *, rejected: bool, reason: str, count: int, as_json: bool
+) -> None:
+    """Show a run's funnel and first rows, or one row with its history.
+
+    Raises:
+        UsageError: No such run or row.
+    """
+    folder = find_run(name)
+    if row:
+        found = _find_rows(folder, row)
+        for record in found:
+            if as_json:
+                show(json.dumps(record, ensure_ascii=False))
+            else:
+                show("\n".join(row_lines(record, history=True)))
+        return
+    counts = _counts(folder)
+    records = folder.rejected() if rejected else (r.as_json() for r in folder.rows())
+    chosen = (r for r in records if not reason or r["reason"] == reason)
+    shown = [record for record, _ in zip(chosen, range(count), strict=False)]
+    if as_json:
+        show(json.dumps({"stages": counts, "rows": shown}, ensure_ascii=False))
+        return
+    show("\n".join(funnel_lines(counts)))
+    for record in shown:
+        show("")
+        show("\n".join(row_lines(record)))
+
+
+def export_run(name: str, kind: str, target: Path, settings: list[str], *, overwrite: bool) -> None:
+    """Export a finished run into a folder of its own."""
+    from prompts.strict_yaml import read_yaml
+
+    options: dict[str, JSON] = {"kind": kind}
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        options[key] = read_yaml(value, file=f"--set {key}").data
+    EXPORTERS.find(kind, key="--format")
+    exporter = EXPORTERS.build(options, key="--set")
+    written = export(find_run(name), exporter, target, overwrite=overwrite)
+    show(f"{target}: {json.dumps(written, ensure_ascii=False)}")
+
+
+def show_prompts(*, as_json: bool) -> None:
+    """List the library's prompts."""
+    from prompts.prompt import list_prompts
+
+    prompts = list_prompts()
+    if as_json:
+        records = [
+            {"name": p.name, "sha": p.sha, "variables": sorted(p.variables)} for p in prompts
+        ]
+        show(json.dumps(records))
+        return
+    width = max(len(prompt.name) for prompt in prompts)
+    for prompt in prompts:
+        notes = " ".join(prompt.notes.split())
+        show(f"{prompt.name:<{width}}  {prompt.sha}  {notes}")
+
+
+def show_one_prompt(name: str, *, as_json: bool) -> None:
+    """Show a prompt's file, or its parts as JSON."""
+    from prompts.prompt import load_prompt
+
+    prompt = load_prompt(name)
+    if as_json:
+        show(json.dumps({**prompt.model_dump(mode="json"), "sha": prompt.sha}, ensure_ascii=False))
+    else:
+        show(f"# {prompt.label}\n{prompt.source.rstrip()}")
+
+
+def _summary(launched: Launched) -> dict[str, Any]:
+    dataset = launched.folder / "dataset"
+    return {
+        "run": str(launched.folder),
+        "dataset": str(dataset) if dataset.is_dir() else None,
+        "rows": launched.run.accepted,
+        "stop": launched.run.stop,
+        "stages": launched.run.counts,
+        "exports": launched.exports,
+        "calls": launched.meter.calls,
+        "from_ledger": launched.meter.known,
+    }
+
+
+def _show_launched(loaded: LoadedJob, launched: Launched) -> None:
+    run, meter = launched.run, launched.meter
+    show("\n".join(funnel_lines(run.counts)))
+    wanted = "" if loaded.job.rows is None else f" of {loaded.job.rows}"
+    show(f"\nrows      {run.accepted}{wanted}, stopped by: {run.stop}")
+    paid = meter.calls - meter.known
+    speed = f", {meter.tokens / meter.seconds:.0f} tokens/s" if meter.seconds else ""
+    show(f"calls     {meter.calls}: {meter.known} from the ledger, {paid} paid{speed}")
+    show(f"run       {launched.folder}")
+    for written in launched.exports:
+        splits = written.get("splits")
+        counts = ", ".join(f"{k} {v}" for k, v in splits.items()) if splits else ""
+        show(f"{written['kind']:<9} {launched.folder / written['path']}  {counts}".rstrip())
+
+
+def _check_yield(loaded: LoadedJob, launched: Launched) -> None:
+    run, job = launched.run, loaded.job
+    if job.rows is not None and run.accepted < job.rows:
+        fix = f"look at: python run_pipeline.py inspect {launched.folder} --rejected"
+        problem = f"{run.accepted} of {job.rows} rows, stopped by: {run.stop}"
+        raise QuotaError(problem, fix=fix)
+    rejected = sum(
+        count
+        for entry in run.counts
+        for reason, count in entry["rejected"].items()
+        if reason != "over_quota"
+    )
+    rate = rejected / max(1, rejected + run.accepted)
+    if job.max_reject_rate is not None and rate > job.max_reject_rate:
+        problem = f"{rate:.0%} of the rows were rejected, the job allows {job.max_reject_rate:.0%}"
+        raise QuotaError(problem, fix="look at the reasons, or raise max_reject_rate")
+
+
+def _run_record(folder: RunFolder) -> dict[str, JSON]:
+    record = {"run": folder.path.name, "rows": _line_count(folder.rows_file), "stop": "unfinished"}
+    if folder.manifest_file.exists():
+        record["stop"] = folder.manifest()["stop"]
+    return record
+
+
+def _line_count(path: Path) -> int:
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+
+
+def _counts(folder: RunFolder) -> list[dict[str, JSON]]:
+    if folder.manifest_file.exists():
+        counts: list[dict[str, JSON]] = folder.manifest()["stages"]
+        return counts
+    return folder.last_counts()
+
+
+def _find_rows(folder: RunFolder, wanted: str) -> list[dict[str, JSON]]:
+    found = [
+        record
+        for file in (folder.rows_file, folder.rejected_file)
+        for record in read_jsonl(file)
+        if wanted in (record["id"], record["order"])
+    ]
+    if not found:
+        fix = "give an id or an order as 'inspect RUN' and rows.jsonl show them"
+        raise UsageError(f"no row '{wanted}' in this run", fix=fix, file=folder.path)
+    return found

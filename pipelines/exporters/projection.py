@@ -1,0 +1,183 @@
+"""Takes rows to records of one shape in two passes: one learns types and classes, one writes.
+
+projection = PartsProjection("prompt-completion", {})
+for row in rows():
+    projection.survey(row)     # a row without a prompt is an error here
+projection.types()             # {"prompt": TEXT, "completion": TEXT}
+projection.record(row)         # {"prompt": "When?", "completion": "At noon."}
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from pipelines.exporters.columns import TEXT, Observed, Type
+from pipelines.exporters.formats import FORMATS, Record, resolve
+from pipelines.rows import JSON, Row, canonical
+from prompts.errors import UsageError, unknown
+
+
+class Projection(Protocol):
+    """A way from rows to records: `survey` every row, then ask for `types` and each `record`."""
+
+    def survey(self, row: Row) -> None:
+        """Learn from a row. Raises UsageError where it does not fit."""
+
+    def types(self) -> dict[str, Type]:
+        """The columns of the dataset, in order."""
+
+    def record(self, row: Row) -> Record:
+        """The row as the dataset holds it."""
+
+
+class RowsProjection:
+    """The columns of the rows themselves, with types inferred from all their values.
+
+    Args:
+        columns: Column of the dataset -> column of the rows; empty takes all under their own names.
+        row_id: Name of a further column, in front, for the rows' ids; empty for none.
+    """
+
+    def __init__(self, columns: Mapping[str, str], row_id: str = "") -> None:
+        self._columns = dict(columns)
+        self._wanted = frozenset(columns.values())
+        self._row_id = row_id
+        self._observed: dict[str, Observed] = {}
+        self._rows = 0
+
+    def survey(self, row: Row) -> None:
+        """Infer the types of its values."""
+        self._rows += 1
+        for name, value in row.data.items():
+            if name not in self._observed:
+                self._observed[name] = Observed()
+            if not self._wanted or name in self._wanted:
+                self._observed[name].add(value, name, row.id)
+
+    def types(self) -> dict[str, Type]:
+        """The inferred types. Without any row, what the job asks for is taken as text.
+
+        Raises:
+            UsageError: No row has a column that the job asks for.
+        """
+        if self._rows:
+            check_columns(self._columns, self._row_id, set(self._observed))
+            self._columns = self._columns or {name: name for name in self._observed}
+        types = {
+            name: self._observed[column].type(column) if self._rows else TEXT
+            for name, column in self._columns.items()
+        }
+        return {self._row_id: TEXT, **types} if self._row_id else types
+
+    def record(self, row: Row) -> Record:
+        """The columns; null where the row lacks one."""
+        record = {name: row.data.get(column) for name, column in self._columns.items()}
+        return {self._row_id: row.id, **record} if self._row_id else record
+
+
+def check_columns(columns: Mapping[str, str], row_id: str, available: set[str]) -> None:
+    """Check what the job asks of the rows' own columns.
+
+    Raises:
+        UsageError: Rows lack a column, or two columns would have one name.
+    """
+    for column in columns.values():
+        if column not in available:
+            raise unknown("column", column, list(available), key="columns")
+    if row_id in (columns or available):
+        problem = f"the rows have a column '{row_id}' already"
+        raise UsageError(problem, fix="choose another name", key="row_id")
+
+
+class PartsProjection:
+    """A format of the table `FORMATS`.
+
+    Args:
+        name: The format.
+        columns: Part -> column of the rows, as far as the job says.
+        labels: The classes in order, where the format has a label; empty takes those that occur,
+            sorted.
+    """
+
+    def __init__(self, name: str, columns: Mapping[str, str], labels: Sequence[str] = ()) -> None:
+        self._name = name
+        self._format = FORMATS[name]
+        self._given = columns
+        self._sources: dict[str, str] = {}
+        self._classes = _Classes(labels)
+
+    def survey(self, row: Row) -> None:
+        """Check that every part is there; the first row decides which columns they come from."""
+        if not self._sources:
+            # A part that may be left out may be so in the first row and turn up later.
+            optional = {c for part, c in self._given.items() if part in self._format.optional}
+            self._sources = resolve(self._name, self._given, row.data.keys() | optional)
+        for part, column in self._sources.items():
+            value = row.data.get(column)
+            if part == "label":
+                self._classes.add(value, column, row.id)
+            elif not isinstance(value, str) and not self._may_be_left_out(part, value):
+                problem = (
+                    f"column '{column}' holds {_shown(value)} in row {row.id}; "
+                    f"'{part}' of format '{self._name}' is text"
+                )
+                fix = "filter such rows out with a stage, or name another column"
+                raise UsageError(problem, fix=fix, key="columns")
+
+    def types(self) -> dict[str, Type]:
+        """The declared types, with the classes that were found."""
+        label = Type("label", names=tuple(self._classes.names()))
+        return {
+            name: label if type_.kind == "label" else type_
+            for name, type_ in self._format.columns.items()
+        }
+
+    def record(self, row: Row) -> Record:
+        """The row's parts, put together."""
+        parts = {part: row.data.get(column) for part, column in self._sources.items()}
+        parts = {p: v for p, v in parts.items() if not self._may_be_left_out(p, v)}
+        if "label" in parts:
+            parts["label"] = self._classes.index(parts["label"])
+        return self._format.build(parts)
+
+    def _may_be_left_out(self, part: str, value: JSON) -> bool:
+        return value is None and part in self._format.optional
+
+
+class _Classes:
+    """The values of a label column and their numbers."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._declared = list(labels)
+        self._values: set[JSON] = set()
+        self._kind: type = type(None)
+        self._indices: dict[str, int] = {}
+
+    def add(self, value: JSON, column: str, row: str) -> None:
+        if not isinstance(value, str | int):
+            problem = f"column '{column}' holds {_shown(value)} in row {row}, which is no label"
+            raise UsageError(problem, fix="filter such rows out with a stage", key="label")
+        if self._values and type(value) is not self._kind:
+            problem = f"column '{column}' holds {_shown(value)} in row {row} and other types before"
+            raise UsageError(problem, fix="give all labels one type", key="label")
+        if self._declared and _text(value) not in self._declared:
+            problem = f"column '{column}' holds {_shown(value)} in row {row}"
+            raise UsageError(problem, fix="add it to 'labels', or filter it out", key="labels")
+        self._kind = type(value)
+        self._values.add(value)
+
+    def names(self) -> list[str]:
+        return self._declared or [_text(value) for value in sorted(self._values)]
+
+    def index(self, value: JSON) -> int:
+        if not self._indices:
+            self._indices = {name: index for index, name in enumerate(self.names())}
+        return self._indices[_text(value)]
+
+
+def _text(label: JSON) -> str:
+    return label if isinstance(label, str) else canonical(label)
+
+
+def _shown(value: JSON) -> str:
+    text = canonical(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

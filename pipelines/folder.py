@@ -1,0 +1,308 @@
+"""A run folder: the files of one run; being killed at any moment loses at most one block.
+
+    outputs/support-qa-20261120-181503-4f2a/
+      job.yaml         the resolved job with the text of its prompts
+      rows.jsonl       accepted rows, appended block by block
+      rejected.jsonl   rejected rows, with stage and reason
+      progress.jsonl   one line a committed block: how far the files are valid, counts, memory
+      manifest.json    versions, hashes, counts
+      dataset/         the export
+
+A block is committed by appending to the two row files, flushing them to disk, and only then
+appending one line to `progress.jsonl`. What lies behind the last whole line there is cut off when
+the run goes on. Every line carries a checksum, and the lines carry running hashes of the row files,
+so damage is found and named.
+"""
+
+import fcntl
+import hashlib
+import io
+import json
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jsonlines
+
+from pipelines.files import disk_errors, dump_yaml, read_jsonl, write_atomically
+from pipelines.rows import JSON, Rejection, Row, canonical
+from prompts.errors import CorruptRunError, RunLockedError, UsageError
+
+FORMAT = 1
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run has come, as its last committed block says.
+
+    Attributes:
+        pulled: Items taken from the sources.
+        calls: Model calls asked for, those the ledger knew included.
+        accepted: Rows in `rows.jsonl`.
+        counts: The funnel, one entry a stage; see `pipelines.accounting`.
+        state: For each stage what it has to remember, one list a block.
+        done: The stop reason of a finished run, else empty.
+        cut: Bytes of unfinished work that were cut off.
+    """
+
+    pulled: int = 0
+    calls: int = 0
+    accepted: int = 0
+    counts: list[dict[str, JSON]] = field(default_factory=list)
+    state: dict[str, list[JSON]] = field(default_factory=dict)
+    done: str = ""
+    cut: int = 0
+
+
+class RunFolder:
+    """The files of one run.
+
+    Args:
+        path: The folder; `create` makes it, `open_run` expects it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.job_file = path / "job.yaml"
+        self.rows_file = path / "rows.jsonl"
+        self.rejected_file = path / "rejected.jsonl"
+        self.progress_file = path / "progress.jsonl"
+        self.manifest_file = path / "manifest.json"
+        self.dataset = path / "dataset"
+        self._files: dict[Path, tuple[io.FileIO, Any]] = {}
+
+    def create(self, job: Mapping[str, JSON]) -> None:
+        """Make the folder with its resolved job; nothing happens where it has one.
+
+        Raises:
+            UsageError: The folder holds something else.
+            ResourceError: It cannot be written.
+        """
+        if self.job_file.exists():
+            return
+        if self.path.exists() and any(p.name != ".lock" for p in self.path.iterdir()):
+            fix = "give --out a new or empty folder"
+            raise UsageError("the folder exists and is not a run", fix=fix, file=self.path)
+        with disk_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.job_file, dump_yaml(job))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process; released by the kernel when the process dies.
+
+        Raises:
+            RunLockedError: Another process holds it; its pid is named.
+        """
+        with disk_errors(self.path):
+            file = (self.path / ".lock").open("a+")
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as exc:
+                file.seek(0)
+                pid = file.read().strip() or "unknown"
+                fix = "wait until it has finished or end it"
+                problem = f"process {pid} is writing this run"
+                raise RunLockedError(problem, fix=fix, file=self.path) from exc
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            try:
+                yield
+            finally:
+                file.truncate(0)
+                self.close()
+
+    def recover(self, identity: Mapping[str, JSON]) -> Progress:
+        """Read how far the run has come, cut off unfinished work, and open the files to go on.
+
+        Args:
+            identity: What must be as it was when the run began, such as the sources' fingerprints.
+
+        Raises:
+            CorruptRunError: A file is shorter than recorded, or its bytes are not those recorded.
+            UsageError: The run began with another `identity`.
+        """
+        records, valid = self._read_progress()
+        progress = Progress()
+        with disk_errors(self.path):
+            progress.cut += self._open(self.progress_file, valid)
+        if not records:
+            self._append(self.progress_file, _line({"format": FORMAT, **identity}))
+            sizes: dict[str, JSON] = {}
+        else:
+            self._check_header(records[0], identity)
+            sizes = records[-1] if len(records) > 1 else {}
+        for record in records[1:]:
+            for stage, additions in record["state"].items():
+                progress.state.setdefault(stage, []).append(additions)
+        if sizes:
+            progress.pulled, progress.calls = sizes["pulled"], sizes["calls"]
+            progress.accepted, progress.counts = sizes["accepted"], sizes["counts"]
+            progress.done = sizes["done"]
+        for file in (self.rows_file, self.rejected_file):
+            size, sha = sizes.get(file.name, (0, hashlib.sha256().hexdigest()))
+            with disk_errors(self.path):
+                progress.cut += self._open(file, size, sha)
+        return progress
+
+    def commit(
+        self,
+        rows: Iterable[Row],
+        rejected: Iterable[Rejection],
+        progress: Progress,
+        additions: Mapping[str, JSON],
+    ) -> None:
+        """Append one block and make it permanent.
+
+        Raises:
+            ResourceError: The disk is full; what was committed before is untouched.
+        """
+        with disk_errors(self.path):
+            self._append(self.rows_file, _encode(row.as_json() for row in rows))
+            self._append(self.rejected_file, _encode(item.as_json() for item in rejected))
+            record = {
+                "pulled": progress.pulled,
+                "calls": progress.calls,
+                "accepted": progress.accepted,
+                "counts": progress.counts,
+                "state": additions,
+                "done": progress.done,
+            }
+            for file in (self.rows_file, self.rejected_file):
+                handle, sha = self._files[file]
+                record[file.name] = [handle.tell(), sha.hexdigest()]
+            self._append(self.progress_file, _line(record))
+
+    def rows(self) -> Iterator[Row]:
+        """The accepted rows, from the start, in order."""
+        return (Row.from_json(record) for record in read_jsonl(self.rows_file))
+
+    def rejected(self) -> Iterator[dict[str, JSON]]:
+        """The rejected rows as they are written, from the start."""
+        return read_jsonl(self.rejected_file)
+
+    def last_counts(self) -> list[dict[str, JSON]]:
+        """The funnel as the last committed block left it; empty before the first."""
+        records, _ = self._read_progress()
+        counts: list[dict[str, JSON]] = records[-1]["counts"] if len(records) > 1 else []
+        return counts
+
+    def manifest(self) -> dict[str, Any]:
+        """The manifest of a run that has begun.
+
+        Raises:
+            CorruptRunError: It is missing or damaged.
+        """
+        try:
+            loaded: dict[str, Any] = json.loads(self.manifest_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as exc:
+            fix = f"textmill resume {self.path} writes it anew"
+            raise CorruptRunError("cannot be read", fix=fix, file=self.manifest_file) from exc
+        return loaded
+
+    def close(self) -> None:
+        """Close the files."""
+        for handle, _ in self._files.values():
+            handle.close()
+        self._files.clear()
+
+    def _check_header(self, header: Mapping[str, JSON], identity: Mapping[str, JSON]) -> None:
+        if header.get("format") != FORMAT:
+            problem = f"was written in format {header.get('format')}, this version knows {FORMAT}"
+            raise UsageError(problem, fix="use the version that began it", file=self.path)
+        for key, value in identity.items():
+            if header.get(key) != value:
+                fix = "put it back as it was, or begin a new run with another --out"
+                raise UsageError(f"{key} changed since the run began", fix=fix, file=self.path)
+
+    def _read_progress(self) -> tuple[list[dict[str, JSON]], int]:
+        """All whole records, and up to which byte they reach."""
+        try:
+            raw = self.progress_file.read_bytes()
+        except FileNotFoundError:
+            return [], 0
+        records: list[dict[str, JSON]] = []
+        valid = 0
+        lines = raw.split(b"\n")
+        for number, line in enumerate(lines[:-1], start=1):
+            record = _parse_line(line)
+            if record is None:
+                if number < len(lines) - 1:
+                    problem = "the record of a block is damaged"
+                    fix = "put the file back from a copy, or begin a new run"
+                    raise CorruptRunError(problem, fix=fix, file=self.progress_file, line=number)
+                break
+            records.append(record)
+            valid += len(line) + 1
+        return records, valid
+
+    def _open(self, file: Path, size: int, sha: str = "") -> int:
+        """Open `file` for appending at `size`, what is before checked; gives the bytes cut."""
+        # Unbuffered, so that what a full disk refused is not tried again when the file is closed.
+        handle = file.open("a+b", buffering=0)
+        handle.seek(0, os.SEEK_END)
+        present = handle.tell()
+        if present < size:
+            handle.close()
+            problem = f"is shorter than its record says: {present} bytes of {size}"
+            raise CorruptRunError(problem, fix="begin a new run", file=file)
+        if present > size:
+            handle.truncate(size)
+        handle.seek(0)
+        running = hashlib.sha256()
+        while chunk := handle.read(1 << 20):
+            running.update(chunk)
+        if sha and running.hexdigest() != sha:
+            handle.close()
+            raise CorruptRunError(
+                "its bytes are not those recorded", fix="begin a new run", file=file
+            )
+        self._files[file] = (handle, running)
+        return present - size
+
+    def _append(self, file: Path, data: bytes) -> None:
+        handle, sha = self._files[file]
+        rest = memoryview(data)
+        while rest:
+            rest = rest[handle.write(rest) :]
+        sha.update(data)
+        os.fsync(handle.fileno())
+
+
+def open_run(path: Path) -> RunFolder:
+    """The run folder at `path`.
+
+    Raises:
+        UsageError: There is none.
+    """
+    folder = RunFolder(path)
+    if not folder.job_file.is_file():
+        fix = "textmill ls lists the runs"
+        raise UsageError("no such run", fix=fix, file=path)
+    return folder
+
+
+def _encode(records: Iterable[Mapping[str, JSON]]) -> bytes:
+    buffer = io.StringIO()
+    with jsonlines.Writer(buffer, dumps=canonical) as writer:
+        writer.write_all(records)
+    return buffer.getvalue().encode("utf-8")
+
+
+def _line(record: Mapping[str, JSON]) -> bytes:
+    body = canonical(record)
+    return f"{zlib.crc32(body.encode()):08x} {body}\n".encode()
+
+
+def _parse_line(line: bytes) -> dict[str, JSON] | None:
+    checksum, _, body = line.partition(b" ")
+    if checksum != f"{zlib.crc32(body):08x}".encode():
+        return None
+    record: dict[str, JSON] = json.loads(body)
+    return record

@@ -1,0 +1,186 @@
+"""From a job to a finished run folder: lock, run, manifest, exports; and the way back in.
+
+finished = launch(loaded, Path("outputs/demo-1"), options)
+finished.run.accepted, finished.exports
+"""
+
+import os
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipelines.calling import Caller, Meter
+from pipelines.exporters import Finished
+from pipelines.exporters.placing import place
+from pipelines.files import read_jsonl, write_atomically
+from pipelines.folder import RunFolder, open_run
+from pipelines.job import PROJECT, LoadedJob, build_job, load_job
+from pipelines.ledger import Ledger
+from pipelines.manifest import dump, make_manifest
+from pipelines.rows import JSON
+from pipelines.runner import Run, Watch, run
+from prompts.errors import TextmillError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run, as far as it does not change what is made.
+
+    Attributes:
+        ledger: The ledger's file; left out, `ledger.sqlite` beside the run folder.
+        offline: Never look for a model or dataset on the Hub.
+        watch: Told of progress and asked whether to stop.
+    """
+
+    ledger: Path | None = None
+    offline: bool = False
+    watch: Watch = field(default_factory=Watch)
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """What a launch came to.
+
+    Attributes:
+        folder: The run folder.
+        run: Stop reason, counts, accepted rows.
+        exports: What each export wrote and where, relative to the run folder.
+        meter: Calls, ledger hits and tokens of this process.
+    """
+
+    folder: Path
+    run: Run
+    exports: list[dict[str, Any]]
+    meter: Meter
+
+
+def outputs_folder() -> Path:
+    """Where runs are made when no folder is given: `outputs` of the checkout."""
+    return PROJECT / "outputs"
+
+
+def new_run_name(name: str) -> str:
+    """A folder name for a new run: job name, UTC time, and a random suffix against collisions."""
+    return f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def find_run(text: str) -> RunFolder:
+    """The run at a path, or of that name under the outputs folder.
+
+    Raises:
+        UsageError: There is none.
+    """
+    path = Path(text)
+    if not path.exists() and path.name == text:
+        path = outputs_folder() / text
+    return open_run(path)
+
+
+def reopen(folder: RunFolder) -> LoadedJob:
+    """The job of a run, with the prompts it began with."""
+    return load_job(folder.job_file)
+
+
+def launch(loaded: LoadedJob, path: Path, options: Options) -> Launched:
+    """Run a job in `path`, going on with what an earlier process has committed there.
+
+    Raises:
+        UsageError: `path` holds something else, or a run of another job.
+        Interrupted: The user asked to stop; the run can be resumed.
+        TextmillError: As the run raises.
+    """
+    if options.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    loaded.check()
+    folder = RunFolder(path)
+    resolved = loaded.resolved().as_data()
+    if folder.job_file.exists():
+        _same_job(resolved, reopen(folder), path)
+    folder.create(resolved)
+    with folder.lock(), Ledger(options.ledger or path.parent / "ledger.sqlite") as ledger:
+        return _run_and_export(loaded, folder, ledger, options)
+
+
+def resume(folder: RunFolder, options: Options) -> Launched:
+    """Go on with a run, or finish its exports; nothing happens where all is done.
+
+    Raises:
+        TextmillError: As the run raises.
+    """
+    return launch(reopen(folder), folder.path, options)
+
+
+def export(folder: RunFolder, exporter: Any, target: Path, *, overwrite: bool) -> dict[str, Any]:
+    """Export a finished run once more, in another format or place.
+
+    Raises:
+        UsageError: The target exists, or the rows do not fit the format.
+    """
+    finished = Finished(folder.rows, folder.manifest(), reopen(folder).job.as_data())
+    return place(lambda to: exporter.write(finished, to), target, overwrite=overwrite)
+
+
+def rejected_rows(folder: RunFolder, reason: str = "") -> Any:
+    """The rejected rows of a run, those of one reason where it is given."""
+    for record in read_jsonl(folder.rejected_file):
+        if not reason or record["reason"] == reason:
+            yield record
+
+
+def _run_and_export(
+    loaded: LoadedJob, folder: RunFolder, ledger: Ledger, options: Options
+) -> Launched:
+    watch = options.watch
+    caller = Caller(
+        loaded.job.models,
+        loaded.job.embedder,
+        ledger,
+        offline=options.offline,
+        stop_requested=watch.stop_requested,
+        on_batch=lambda: watch.on_batch(caller),
+    )
+    outcome = run(loaded, folder, caller, watch)
+    if not outcome.fresh and folder.manifest_file.exists() and _all_exported(folder):
+        return Launched(folder.path, outcome, folder.manifest()["exports"], caller.meter)
+    manifest = make_manifest(loaded, outcome, caller)
+    finished = Finished(folder.rows, manifest, loaded.resolved().as_data())
+    taken: set[str] = set()
+    for index, exporter in enumerate(loaded.job.exports):
+        name = _target_name(exporter.kind, taken)
+        try:
+            write = partial(exporter.write, finished)
+            written = place(write, folder.path / name, overwrite=True)
+        except TextmillError as exc:
+            exc.key = exc.key or f"exports.{index}"
+            raise
+        manifest["exports"].append({"kind": exporter.kind, "path": name, **written})
+    write_atomically(folder.manifest_file, dump(manifest))
+    return Launched(folder.path, outcome, manifest["exports"], caller.meter)
+
+
+def _all_exported(folder: RunFolder) -> bool:
+    return all((folder.path / entry["path"]).exists() for entry in folder.manifest()["exports"])
+
+
+def _target_name(kind: str, taken: set[str]) -> str:
+    """The folder of an export inside the run folder: `dataset` for Hugging Face, else the kind."""
+    base = "dataset" if kind == "hf_dataset" else kind
+    name, number = base, 2
+    while name in taken:
+        name, number = f"{base}-{number}", number + 1
+    taken.add(name)
+    return name
+
+
+def _same_job(now: dict[str, JSON], before: LoadedJob, path: Path) -> None:
+    """Refuse to go on with another job in the same folder, naming what differs."""
+    then = before.job.as_data()
+    if build_job(now).as_data() == then:
+        return
+    keys = [key for key in now if now[key] != then.get(key)]
+    fix = "give --out a new folder; calls that did not change come from the ledger"
+    problem = f"the run there was made by another job: {', '.join(keys)} differ"
+    raise UsageError(problem, fix=fix, file=path)

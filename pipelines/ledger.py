@@ -1,0 +1,164 @@
+"""The ledger: one SQLite file that remembers every model call, so that none is paid twice.
+
+    key = call_key(model.fingerprint, call)     # 32 bytes
+    ledger.put([(key, [Reply("Blue.", "stop")])])
+    ledger.get([key])                           # {key: [Reply("Blue.", "stop")]}
+
+Keys are hashes of all that decides a reply and of nothing else, so the same mechanism gives resume
+after a crash, regeneration of only the rows an edit touches, and reruns that cost nothing.
+Embeddings lie in the same file as float16: one file, one transaction, no second index that could
+tear. What is compared later is always the stored value, so a vector read back and one just computed
+are the same.
+"""
+
+import hashlib
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from chains.calls import Call, Reply
+from pipelines.rows import canonical
+from prompts.errors import CorruptRunError, ResourceError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FORMAT = 1
+_CHUNK = 500  # bound parameters a query, under SQLite's oldest limit of 999
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS calls
+    (key BLOB PRIMARY KEY, replies TEXT NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS vectors
+    (key BLOB PRIMARY KEY, vector BLOB NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+def call_key(fingerprint: str, call: Call) -> bytes:
+    """SHA-256 over the model, the decoding settings, the rendered messages and the seed.
+
+    A deterministic strategy leaves the seed out: the same prompt is paid once whatever row asks.
+    """
+    seed = None if call.decoding.deterministic else call.seed
+    messages = [list(message) for message in call.messages]
+    text = canonical([FORMAT, fingerprint, call.decoding.key(), messages, seed])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def vector_key(fingerprint: str, text: str) -> bytes:
+    """SHA-256 over the embedder and the text."""
+    return hashlib.sha256(
+        canonical([FORMAT, fingerprint, text]).encode("utf-8", "surrogatepass")
+    ).digest()
+
+
+class Ledger:
+    """A memo of model calls and embeddings, safe for several processes and for being killed.
+
+    Args:
+        path: The SQLite file; made when missing.
+
+    Raises:
+        CorruptRunError: The file is not a ledger or is damaged.
+        ResourceError: The disk is full or the folder cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_SCHEMA)
+        except OSError as exc:
+            raise ResourceError(f"cannot write the ledger: {exc.strerror}", file=path) from exc
+        except sqlite3.Error as exc:
+            raise self._wrapped(exc) from exc
+
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, list[Reply]]:
+        """The replies of those keys that are known."""
+        found = self._select("calls", "replies", keys)
+        return {key: [Reply(**reply) for reply in json.loads(text)] for key, text in found.items()}
+
+    def put(self, entries: Iterable[tuple[bytes, list[Reply]]]) -> None:
+        """Remember calls, in one commit."""
+        records = [(key, canonical([asdict(r) for r in replies])) for key, replies in entries]
+        self._insert("calls", [(key, text, zlib.crc32(text.encode())) for key, text in records])
+
+    def get_vectors(
+        self, keys: Sequence[bytes]
+    ) -> "dict[bytes, np.ndarray[Any, np.dtype[np.float32]]]":
+        """The stored vectors of those keys that are known, as float32."""
+        import numpy as np
+
+        found = self._select("vectors", "vector", keys)
+        return {k: np.frombuffer(v, dtype="<f2").astype(np.float32) for k, v in found.items()}
+
+    def put_vectors(
+        self, entries: "Iterable[tuple[bytes, np.ndarray[Any, np.dtype[np.float32]]]]"
+    ) -> None:
+        """Remember vectors as float16, in one commit."""
+        records = [(key, vector.astype("<f2").tobytes()) for key, vector in entries]
+        self._insert("vectors", [(key, blob, zlib.crc32(blob)) for key, blob in records])
+
+    def count(self) -> int:
+        """How many calls are remembered."""
+        return int(self._db.execute("SELECT count(*) FROM calls").fetchone()[0])
+
+    def keys(self) -> set[bytes]:
+        """The keys of all remembered calls."""
+        return {key for (key,) in self._db.execute("SELECT key FROM calls")}
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _select(self, table: str, column: str, keys: Sequence[bytes]) -> dict[bytes, Any]:
+        found: dict[bytes, Any] = {}
+        for start in range(0, len(keys), _CHUNK):
+            part = keys[start : start + _CHUNK]
+            marks = ",".join("?" * len(part))
+            query = f"SELECT key, {column}, crc FROM {table} WHERE key IN ({marks})"
+            try:
+                rows = self._db.execute(query, part).fetchall()
+            except sqlite3.Error as exc:
+                raise self._wrapped(exc) from exc
+            for key, value, crc in rows:
+                raw = value.encode() if isinstance(value, str) else value
+                if zlib.crc32(raw) == crc:  # a damaged entry is as good as none: it is paid again
+                    found[key] = value
+        return found
+
+    def _insert(self, table: str, records: list[tuple[bytes, Any, int]]) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", records)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as exc:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise self._wrapped(exc) from exc
+
+    def _wrapped(self, exc: sqlite3.Error) -> CorruptRunError | ResourceError:
+        if "full" in str(exc) or "disk I/O" in str(exc) or "readonly" in str(exc):
+            fix = "free some space and resume; what was paid for is kept"
+            return ResourceError(f"cannot write the ledger: {exc}", fix=fix, file=self.path)
+        fix = "move the file away; its calls are then paid again"
+        return CorruptRunError(f"the ledger cannot be used: {exc}", fix=fix, file=self.path)

@@ -1,0 +1,261 @@
+"""Running a job: blocks of seed rows through the stages until the quota is met.
+
+    outcome = run(loaded, folder, caller, Watch())
+    outcome.stop        # "quota": 30 of 30 rows;  or "sources", "passes", "budget: calls" ...
+
+A block is `job.block` seed rows. It goes through all stages, is cut at the quota, and is committed
+as a whole: rows, rejections, counts and what the stages remember. What is made depends on the job,
+the sources and the models only, never on timing or on where a run was interrupted.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from chains.calls import Message, Reply
+from chains.models.spec import ModelSpec
+from pipelines.accounting import Funnel
+from pipelines.calling import Caller, Interrupted
+from pipelines.folder import Progress, RunFolder
+from pipelines.job import LoadedJob
+from pipelines.rows import JSON, Outcome, Rejection, Row, seed_for
+from pipelines.stages import Ask, Stage, State
+from pipelines.supply import Item, source_names, supply
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from prompts.prompt import Prompt
+
+T = TypeVar("T")
+
+
+class Watch:
+    """What a run tells while it goes on; this one is silent and never asks to stop."""
+
+    def on_start(self, wanted: int | None, accepted: int, cut: int) -> None:
+        """The run begins, or goes on with `accepted` rows; `cut` bytes of a torn block are gone."""
+
+    def on_stage(self, stage: str) -> None:
+        """A stage begins to work on a block."""
+
+    def on_batch(self, caller: Caller) -> None:
+        """A batch of model calls was paid for."""
+
+    def on_block(self, accepted: int, rejected: int) -> None:
+        """A block was committed."""
+
+    def stop_requested(self) -> bool:
+        """Whether the user asked to stop; looked at after every batch and every block."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        stop: Why it ended: quota, sources, passes, `budget: calls|minutes|seeds`.
+        accepted: Rows in `rows.jsonl`.
+        counts: The funnel.
+        fresh: Whether this process did any block; false where all had been done before.
+    """
+
+    stop: str
+    accepted: int
+    counts: list[dict[str, JSON]]
+    fresh: bool
+
+
+class StageContext:
+    """What one stage may use while it runs; see `pipelines.stages.base.Context`."""
+
+    def __init__(self, stage: Stage, loaded: LoadedJob, caller: Caller) -> None:
+        self._stage = stage
+        self._loaded = loaded
+        self._caller = caller
+        self._shared: dict[str, Any] = {}
+        self.state: Any = stage.open_state()
+
+    def seed(self, row: Row, attempt: int = 0, reply: int = 0) -> int:
+        """The seed of one model call of this stage."""
+        return seed_for(self._loaded.job.seed, self._stage.name, row.id, attempt, reply)
+
+    def prompt(self, name: str) -> "Prompt":
+        """A prompt by name, as it stood when the run began."""
+        return self._loaded.prompt(name)
+
+    def chat(self, prompt: "Prompt", values: dict[str, JSON]) -> tuple[Message, ...]:
+        """`prompt` rendered with `values`."""
+        from chains.prompting import render_chat
+
+        return render_chat(prompt, values)
+
+    def model_label(self, model: str) -> str:
+        """The model's name in the job and the beginning of its fingerprint."""
+        return f"{model}@{self._caller.fingerprint(model)[:12]}"
+
+    def count_tokens(self, model: str, messages: Sequence[Message]) -> int:
+        """Length of a rendered chat in the model's tokens."""
+        return self._caller.model(model).count_tokens(messages)
+
+    def window(self, model: str) -> int:
+        """The model's context window in tokens."""
+        return self._caller.model(model).window
+
+    def shared(self, key: str, make: Callable[[], T]) -> T:
+        """What `make` gave the first time this stage asked for `key` in this run."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        result: T = self._shared[key]
+        return result
+
+    def path(self, text: str) -> Path:
+        """A path of the job as an existing path."""
+        return self._loaded.path(text)
+
+    def spec(self, model: str) -> ModelSpec:
+        """The spec of one of the job's models."""
+        return self._loaded.model(model)
+
+    def answer(self, ask: Ask) -> list[list[Reply]]:
+        """Answer calls from the ledger or the model."""
+        return self._caller.answer(ask)
+
+    def embed(self, texts: Sequence[str]) -> "np.ndarray[Any, np.dtype[np.float32]]":
+        """Unit vectors of the job's embedder."""
+        return self._caller.embed(texts)
+
+
+def run(loaded: LoadedJob, folder: RunFolder, caller: Caller, watch: Watch) -> Run:
+    """Run a job in its folder, or go on with it; the folder must be locked.
+
+    Raises:
+        Interrupted: The user asked to stop; what was committed stays.
+        TextmillError: A source, a model, the disk or the folder failed.
+    """
+    return _Runner(loaded, folder, caller, watch).run()
+
+
+def identity(loaded: LoadedJob) -> dict[str, JSON]:
+    """What a resumed run must share with its beginning: the job and what its sources hold."""
+    prints = [source.fingerprint(loaded) for source in loaded.job.sources]
+    return {"the job": loaded.resolved().sha(), "a source": prints}
+
+
+class _Runner:
+    def __init__(self, loaded: LoadedJob, folder: RunFolder, caller: Caller, watch: Watch) -> None:
+        self.loaded = loaded
+        self.job = loaded.job
+        self.folder = folder
+        self.caller = caller
+        self.watch = watch
+        self.contexts = {s.name: StageContext(s, loaded, caller) for s in self.job.stages}
+        self.started = time.monotonic()
+
+    def run(self) -> Run:
+        progress = self.folder.recover(identity(self.loaded))
+        if progress.done:
+            return Run(progress.done, progress.accepted, progress.counts, fresh=False)
+        self._restore(progress)
+        self.watch.on_start(self.job.rows, progress.accepted, progress.cut)
+        passes = self.job.passes or (1 if self.job.rows is None else None)
+        items = supply(self.loaded, passes)
+        for _ in islice(items, progress.pulled):
+            pass
+        while not self._block(items, progress):
+            pass
+        return Run(progress.done, progress.accepted, progress.counts, fresh=True)
+
+    def _restore(self, progress: Progress) -> None:
+        for name, blocks in progress.state.items():
+            state: State = self.contexts[name].state
+            for additions in blocks:
+                state.restore(additions)
+        progress.state.clear()
+
+    def _block(self, items: Iterator[Item], progress: Progress) -> bool:
+        """Do and commit one block; true when it was the last."""
+        if self.watch.stop_requested():
+            raise Interrupted
+        calls_before = self.caller.meter.calls
+        stop = self._budget_spent(progress)
+        block = [] if stop else _take(items, self.job.block)
+        if not block and not stop:
+            stop = "passes" if self.job.passes and self.job.rows else "sources"
+        funnel = Funnel(progress.counts)
+        rows, rejected = self._through_sources(block, funnel)
+        for stage in self.job.stages:
+            rows, refused = self._through(stage, rows, funnel)
+            rejected += refused
+        rows, surplus = self._through_quota(rows, progress.accepted, funnel)
+        rejected += surplus
+        progress.pulled += len(block)
+        progress.calls += self.caller.meter.calls - calls_before
+        progress.accepted += len(rows)
+        progress.counts = funnel.counts()
+        progress.done = "quota" if progress.accepted == self.job.rows else stop
+        self.folder.commit(rows, rejected, progress, self._additions())
+        self.watch.on_block(progress.accepted, funnel.rejected())
+        return bool(progress.done)
+
+    def _budget_spent(self, progress: Progress) -> str:
+        budget = self.job.budget
+        if budget.calls is not None and progress.calls >= budget.calls:
+            return "budget: calls"
+        if budget.minutes is not None and time.monotonic() - self.started > 60 * budget.minutes:
+            return "budget: minutes"
+        if self.job.rows is not None and progress.pulled >= budget.seeds_per_row * self.job.rows:
+            return "budget: seeds"
+        return ""
+
+    def _through_sources(
+        self, block: list[Item], funnel: Funnel
+    ) -> tuple[list[Row], list[Rejection]]:
+        for name, source in zip(source_names(self.job.sources), self.job.sources, strict=True):
+            items = [item for item in block if item.source == name]
+            funnel.add(name, source.kind, [i.row for i in items], [i.outcome for i in items])
+        return _parted([item.outcome for item in block])
+
+    def _through(
+        self, stage: Stage, rows: list[Row], funnel: Funnel
+    ) -> tuple[list[Row], list[Rejection]]:
+        self.watch.on_stage(stage.name)
+        outcomes = list(stage.run(iter(rows), self.contexts[stage.name]))
+        funnel.add(stage.name, stage.kind, rows, outcomes)
+        accepted, rejected = _parted(outcomes)
+        return accepted, [replace(rejection, stage=stage.name) for rejection in rejected]
+
+    def _through_quota(
+        self, rows: list[Row], accepted: int, funnel: Funnel
+    ) -> tuple[list[Row], list[Rejection]]:
+        """Cut the block at the row that fills the quota; what lies behind is itemised too."""
+        room = len(rows) if self.job.rows is None else self.job.rows - accepted
+        surplus = [Rejection(row, "over_quota", stage="quota") for row in rows[room:]]
+        funnel.add("quota", "quota", rows, [*rows[:room], *surplus])
+        return rows[:room], surplus
+
+    def _additions(self) -> dict[str, JSON]:
+        states = {name: context.state for name, context in self.contexts.items()}
+        return {name: state.additions() for name, state in states.items() if state is not None}
+
+
+def _take(items: Iterator[Item], rows: int) -> list[Item]:
+    """The next items that hold `rows` rows, with the unreadable ones between them."""
+    block: list[Item] = []
+    found = 0
+    for item in items:
+        block.append(item)
+        found += isinstance(item.outcome, Row)
+        if found == rows:
+            break
+    return block
+
+
+def _parted(outcomes: Sequence[Outcome]) -> tuple[list[Row], list[Rejection]]:
+    rows = [outcome for outcome in outcomes if isinstance(outcome, Row)]
+    rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejection)]
+    return sorted(rows, key=lambda row: row.order), sorted(rejected, key=lambda r: r.row.order)

@@ -1,0 +1,97 @@
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chains.calls import Call, Message, Reply
+from chains.decoding import Beam, Greedy, Sample
+from pipelines.ledger import Ledger, call_key, vector_key
+from prompts.errors import CorruptRunError
+
+CHAT = (Message("system", "Be brief."), Message("user", "Hello"))
+CALL = Call(CHAT, Sample(temperature=0.7), seed=5)
+REPLY = Reply("Blue.", "stop", 12, 3, -1.25)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(CALL, seed=6),
+        replace(CALL, decoding=Sample(temperature=0.8)),
+        replace(CALL, decoding=Sample(temperature=0.7, stop=("x",))),
+        replace(CALL, messages=(Message("system", "Be long."), CHAT[1])),
+        replace(CALL, messages=(CHAT[0], Message("assistant", "Hello"))),
+        replace(CALL, messages=(Message("user", "Be brief."), CHAT[1])),
+    ],
+)
+def test_whatever_decides_a_reply_changes_its_key(other: Call) -> None:
+    assert call_key("model", CALL) != call_key("model", other)
+
+
+def test_another_model_changes_the_key() -> None:
+    assert call_key("model", CALL) != call_key("model 2", CALL)
+
+
+def test_a_deterministic_call_has_one_key_whatever_its_seed() -> None:
+    greedy = Call(CHAT, Greedy(), seed=1)
+    assert call_key("m", greedy) == call_key("m", replace(greedy, seed=2))
+
+
+def test_more_replies_leave_the_keys_of_independent_ones_alone() -> None:
+    assert call_key("m", CALL) == call_key(
+        "m", replace(CALL, decoding=Sample(temperature=0.7, n=9))
+    )
+    beam = Call(CHAT, Beam(n=1))
+    assert call_key("m", beam) != call_key("m", Call(CHAT, Beam(n=2)))
+
+
+def test_keys_are_the_same_for_ever() -> None:
+    """A changed key silently pays every call of every user again: change it on purpose only."""
+    assert call_key("model", CALL).hex()[:16] == "db6cb2d856118efe"
+
+
+def test_a_reply_comes_back_as_it_was(tmp_path: Path) -> None:
+    key = call_key("m", CALL)
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.put([(key, [REPLY, replace(REPLY, text="\u2028 ünï 🧵", logprob=None)])])
+    with Ledger(tmp_path / "ledger.sqlite") as again:
+        assert again.get([key, b"none"]) == {
+            key: [REPLY, replace(REPLY, text="\u2028 ünï 🧵", logprob=None)]
+        }
+
+
+def test_more_keys_than_sqlite_binds_at_once(tmp_path: Path) -> None:
+    keys = [call_key("m", replace(CALL, seed=seed)) for seed in range(1201)]
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.put([(key, [REPLY]) for key in keys])
+        assert len(ledger.get(keys)) == ledger.count() == 1201
+
+
+def test_a_damaged_entry_is_as_good_as_none(tmp_path: Path) -> None:
+    key = call_key("m", CALL)
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.put([(key, [REPLY])])
+    with sqlite3.connect(tmp_path / "ledger.sqlite") as raw:
+        raw.execute("UPDATE calls SET replies = replace(replies, 'Blue', 'Glue')")
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        assert ledger.get([key]) == {}
+
+
+def test_a_file_that_is_no_ledger_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(b"not a database, by far" * 100)
+    with pytest.raises(CorruptRunError, match=r"ledger\.sqlite: the ledger cannot be used"):
+        Ledger(path)
+
+
+def test_vectors_are_what_was_stored(tmp_path: Path) -> None:
+    vector = np.array([0.1, -0.25, 1.0], dtype=np.float32)
+    key = vector_key("e", "text")
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.put_vectors([(key, vector)])
+        stored = ledger.get_vectors([key, b"none"])
+    assert list(stored) == [key]
+    assert stored[key].dtype == np.float32
+    np.testing.assert_array_equal(stored[key], vector.astype(np.float16).astype(np.float32))

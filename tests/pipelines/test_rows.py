@@ -1,0 +1,49 @@
+from pipelines.rows import Row, canonical, digest, seed_for
+
+
+def row() -> Row:
+    return Row("aa", (17,), "aa", {"text": "x"}, ({"stage": "source"},))
+
+
+def test_a_row_is_written_and_read_back_unchanged() -> None:
+    changed = row().with_data({"n": 1}, {"stage": "s"}).child("s", 2)
+    assert Row.from_json(changed.as_json()) == changed
+    assert changed.as_json()["order"] == "17.2"
+
+
+def test_copy_zero_keeps_its_id_and_the_others_get_their_own() -> None:
+    first, second, other = row().child("s", 0), row().child("s", 1), row().child("t", 1)
+    assert first.id == "aa"
+    assert len({first.id, second.id, other.id}) == 3
+    assert {first.family, second.family} == {"aa"}
+
+
+def test_changing_a_column_leaves_the_row_it_came_from_alone() -> None:
+    original = row()
+    original.with_data({"text": "y"}, {"stage": "s"})
+    assert original.data == {"text": "x"}
+    assert len(original.history) == 1
+
+
+def test_hashes_do_not_depend_on_the_order_of_keys() -> None:
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    assert digest(["a", "b"]) != digest("a", "b")
+    assert canonical({"é": "\u2028"}) == '{"é":"\u2028"}'
+
+
+def test_every_part_of_its_place_changes_a_seed() -> None:
+    seeds = {
+        seed_for(1, "s", "r"),
+        seed_for(2, "s", "r"),
+        seed_for(1, "t", "r"),
+        seed_for(1, "s", "q"),
+        seed_for(1, "s", "r", 1),
+        seed_for(1, "s", "r", 0, 1),
+    }
+    assert len(seeds) == 6
+    assert all(0 <= seed < 2**53 for seed in seeds)
+
+
+def test_seeds_are_the_same_for_ever() -> None:
+    assert seed_for(7, "question", "00ff") == seed_for(7, "question", "00ff")
+    assert seed_for(7, "question", "00ff") == 4306161514860350

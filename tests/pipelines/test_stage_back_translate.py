@@ -1,0 +1,150 @@
+import pytest
+from fakes import FakeContext, FakeJob, outcomes, reasons, row
+from jobs import prompt_text
+
+from chains.calls import Call, Reply
+from chains.decoding import Beam, Sample
+from pipelines.rows import Rejection, Row
+from pipelines.stages import STAGES, BackTranslate
+from prompts.errors import UsageError
+
+ORIGINAL = "A man is staring at something."
+PIVOT = "Un homme regarde quelque chose."
+BACK = "A man is looking at something."
+PROMPTS = {
+    "translate/forward": prompt_text("Into {{ language }}: {{ text }}", ["text", "language"]),
+    "translate/back": prompt_text("Into English: {{ text }}", ["text"]),
+}
+
+
+def translators(**settings: object) -> BackTranslate:
+    pair = {"name": "bt", "field": "text", "forward": "en_fr", "back": "fr_en"}
+    return BackTranslate.model_validate({**pair, **settings})
+
+
+def chat(**settings: object) -> BackTranslate:
+    one = {"name": "bt", "field": "text", "model": "writer"}
+    return BackTranslate.model_validate({**one, **settings})
+
+
+def there_and_back(model: str, call: Call) -> str:
+    return PIVOT if model == "en_fr" else BACK
+
+
+def test_two_translators_read_the_bare_text() -> None:
+    stage = translators(back_prefix="translate French to English: ")
+    context = FakeContext(stage, there_and_back)
+    original, variant = outcomes(stage, [row(id="r5", text=ORIGINAL)], context)
+    assert isinstance(original, Row)
+    assert original.data["text"] == ORIGINAL
+    assert isinstance(variant, Row)
+    assert variant.data["text"] == BACK
+    there, back = (ask.calls[0] for ask in context.asked)
+    assert [message.content for message in there.messages] == [ORIGINAL]
+    assert [message.content for message in back.messages] == [
+        f"translate French to English: {PIVOT}"
+    ]
+    assert isinstance(there.decoding, Sample)
+    assert isinstance(back.decoding, Beam)
+    [event] = variant.history
+    assert event == {
+        "stage": "bt",
+        "operation": "back_translate",
+        "parent": "r5",
+        "attempt": 0,
+        "models": ["en_fr@fake", "fr_en@fake"],
+        "strategies": ["sample", "beam"],
+        "seed": there.seed,
+        "pivot": PIVOT,
+        **stage.gates.scores(ORIGINAL, BACK, 0.9),
+    }
+
+
+def test_one_chat_model_is_asked_by_prompts_both_ways() -> None:
+    stage = chat(pivot="German")
+    replies = iter(['Sure! Here is the translation: "Ein Mann starrt."', f"Translation: {BACK}"])
+    context = FakeContext(stage, lambda model, call: next(replies), prompts=PROMPTS)
+    _, variant = outcomes(stage, [row(text=ORIGINAL)], context)
+    assert isinstance(variant, Row)
+    assert variant.data["text"] == BACK
+    there, back = (ask.calls[0].messages[-1].content for ask in context.asked)
+    assert there == f"Into German: {ORIGINAL}"
+    assert back == "Into English: Ein Mann starrt."
+    event = variant.history[-1]
+    assert event["language"] == "German"
+    assert event["pivot"] == "Ein Mann starrt."
+    assert event["prompts"] == [context.prompt(name).label for name in PROMPTS]
+    assert event["strategies"] == ["sample", "sample"]
+
+
+@pytest.mark.parametrize(
+    ("there", "back", "reason"),
+    [
+        (PIVOT, ORIGINAL, "identical"),
+        (PIVOT, "Two men are looking at something.", "numbers_changed"),
+        ("", BACK, "empty_translation"),
+        (ORIGINAL.upper(), BACK, "not_translated"),
+        (Reply("Un homme", "length"), BACK, "cut_at_max_tokens"),
+        (PIVOT, Reply("A man", "length"), "cut_at_max_tokens"),
+        (PIVOT, Reply("", "error", error="not_finite: logits"), "not_finite"),
+        (PIVOT, "", "empty"),
+    ],
+)
+def test_what_goes_wrong_on_either_way_is_a_fault(
+    there: str | Reply, back: str | Reply, reason: str
+) -> None:
+    stage = translators(attempts=2)
+    context = FakeContext(stage, lambda model, call: there if model == "en_fr" else back)
+    results = outcomes(stage, [row(text=ORIGINAL)], context)
+    assert reasons(results) == ["", reason]
+    rejection = results[1]
+    assert isinstance(rejection, Rejection)
+    assert rejection.attempts == 2
+    assert "pivot" in rejection.row.history[-1]
+
+
+def test_two_ways_without_sampling_are_gone_once() -> None:
+    stage = translators(forward_decoding={"strategy": "greedy"}, attempts=5)
+    context = FakeContext(stage, lambda model, call: PIVOT if model == "en_fr" else ORIGINAL)
+    _, rejection = outcomes(stage, [row(text=ORIGINAL)], context)
+    assert isinstance(rejection, Rejection)
+    assert rejection.attempts == 1
+    assert len(context.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "'forward' and 'back', or 'model' alone"),
+        ({"forward": "a"}, "'forward' and 'back'"),
+        ({"forward": "a", "back": "b", "model": "c"}, "'model' alone"),
+        ({"model": "c", "forward_decoding": {"strategy": "sample", "n": 3}}, "'variants' says"),
+        ({"model": "c", "back_decoding": {"strategy": "beam", "n": 2}}, "'variants' says"),
+        (
+            {"forward": "a", "back": "b", "forward_decoding": {"strategy": "beam"}, "variants": 2},
+            "a decoding that samples",
+        ),
+        ({"model": "c", "pivot": ""}, "at least 1 character"),
+    ],
+)
+def test_impossible_settings_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        STAGES.build({"kind": "back_translate", "field": "text", **settings}, key="stages.0")
+
+
+def test_models_and_prompts_are_checked_beforehand() -> None:
+    job = FakeJob(prompts=PROMPTS, models=["writer", "en_fr"], columns=["text"])
+    chat().check(job)
+    with pytest.raises(UsageError, match="back: unknown model 'fr_en'"):
+        translators().check(job)
+    with pytest.raises(UsageError, match="back_prompt: unknown prompt 'none'"):
+        chat(back_prompt="none").check(job)
+    translators().check(FakeJob(models=["en_fr", "fr_en"]))  # which need no prompts
+
+
+def test_settings_survive_being_written_out() -> None:
+    for stage in (
+        translators(),
+        chat(back_decoding={"strategy": "beam"}, gates={"similarity": None}),
+    ):
+        assert STAGES.build(stage.model_dump(mode="json")) == stage

@@ -1,0 +1,96 @@
+import pytest
+
+from pipelines.stages import STAGES
+from pipelines.stages.augment.gates import Gates, difference
+from prompts.errors import UsageError
+
+ORIGINAL = "The museum opens at nine on Monday."
+
+
+@pytest.mark.parametrize(
+    ("variant", "cosine", "reason"),
+    [
+        ("On Mondays the museum opens its doors at 9.", 0.9, None),
+        ("the museum opens at nine on monday", 1.0, "identical"),
+        ("On Mondays the museum opens its doors at ten.", 0.9, "numbers_changed"),
+        ("On Mondays the museum opens its doors.", 0.9, "numbers_changed"),
+        ("On Mondays the museum opens its doors at nine, or twice at ten.", 0.9, "numbers_changed"),
+        ("At nine, Monday.", 0.9, "length_changed"),
+        ("The museum opens at nine on Monday. " * 3, 0.9, "length_changed"),
+        ("The museum opens at nine on a Monday.", 0.99, "too_similar"),
+        ("On Mondays the museum opens its doors at 9.", 0.79, "meaning_changed"),
+        ("On Mondays the museum opens its doors at 9.", None, None),
+        ("No museum, nine on Monday.", None, None),
+    ],
+)
+def test_a_variant_must_pass_every_gate(
+    variant: str, cosine: float | None, reason: str | None
+) -> None:
+    fault = Gates().fault(ORIGINAL, variant, cosine)
+    assert (fault and fault.reason) == reason
+
+
+def test_a_fault_shows_what_was_measured() -> None:
+    gates = Gates()
+    numbers = gates.fault(ORIGINAL, "On 2 Mondays, the museum opens its doors.")
+    assert numbers is not None
+    assert numbers.detail == {"missing": ["9"], "added": ["2"]}
+    meaning = gates.fault("It is warm today.", "Today it is cold here.", 0.61234)
+    assert meaning is not None
+    assert meaning.detail == {"similarity": 0.6123, "least": 0.8}
+    length = gates.fault("It is warm.", "Today it is very warm and sunny.")
+    assert length is not None
+    assert length.detail == {"words": [3, 7], "length_ratio": 2.0}
+    same = gates.fault("It is warm today here.", "It is warmer today here.")
+    assert same is not None
+    assert same.detail == {"difference": round(2 / 23, 4), "least": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("gates", "variant", "cosine"),
+    [
+        (Gates(similarity=None), "On Mondays the museum opens its doors at 9.", 0.1),
+        (Gates(difference=0), "The museum opens at nine on a Monday.", 1.0),
+        (Gates(numbers=False), "On Mondays the museum opens its doors.", 0.9),
+        (Gates(length_ratio=9), "At nine, Monday.", 0.9),
+    ],
+)
+def test_a_gate_can_be_opened(gates: Gates, variant: str, cosine: float) -> None:
+    assert gates.fault(ORIGINAL, variant, cosine) is None
+
+
+def test_scores_are_what_the_gates_compare() -> None:
+    variant = "On Mondays the museum opens its doors at 9."
+    scores = Gates().scores(ORIGINAL, variant, 0.87654)
+    assert scores == {"similarity": 0.8765, "difference": difference(ORIGINAL, variant)}
+    assert Gates().scores(ORIGINAL, variant, None) == {"difference": difference(ORIGINAL, variant)}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [("abcd", "abcd", 0.0), ("Abcd!", "abcd", 0.0), ("abcd", "abcx", 0.25), ("ab", "cdef", 1.0)],
+)
+def test_difference_is_the_normalised_edit_distance(
+    first: str, second: str, expected: float
+) -> None:
+    assert difference(first, second) == expected
+
+
+@pytest.mark.parametrize(
+    ("gates", "message"),
+    [
+        ({"similarity": 1.2}, "stages.0.gates.similarity.*less than or equal to 1"),
+        ({"difference": -0.1}, "stages.0.gates.difference.*greater than or equal to 0"),
+        ({"length_ratio": 0.5}, "stages.0.gates.length_ratio.*greater than or equal to 1"),
+        ({"similar": 0.5}, "write 'similarity'"),
+    ],
+)
+def test_impossible_gates_are_refused(gates: dict[str, object], message: str) -> None:
+    stage = {"kind": "paraphrase", "model": "w", "field": "f", "gates": gates}
+    with pytest.raises(UsageError, match=message):
+        STAGES.build(stage, key="stages.0")
+
+
+def test_a_translation_is_asked_for_less_difference_than_a_paraphrase() -> None:
+    built = STAGES.build({"kind": "back_translate", "field": "f", "model": "w", "gates": {}})
+    assert built.model_dump()["gates"]["difference"] == 0.1
