@@ -1,0 +1,1 @@
+"""What textmill costs, measured on the machine at hand: `make bench`."""
