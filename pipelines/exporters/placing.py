@@ -72,11 +72,11 @@ def _swap(new: Path, target: Path, old: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    for place_, _, names in os.walk(folder):
+    for inside, _, names in os.walk(folder):
         for name in names:
-            with (Path(place_) / name).open("rb") as file:
+            with (Path(inside) / name).open("rb") as file:
                 os.fsync(file.fileno())
-        sync_folder(Path(place_))
+        sync_folder(Path(inside))
 
 
 @contextmanager

@@ -83,7 +83,7 @@ def check_columns(columns: Mapping[str, str], row_id: str, available: set[str]) 
     for column in columns.values():
         if column not in available:
             raise unknown("column", column, list(available), key="columns")
-    if row_id in (columns or available):
+    if row_id and row_id in (columns or available):
         problem = f"the rows have a column '{row_id}' already"
         raise UsageError(problem, fix="choose another name", key="row_id")
 

@@ -82,7 +82,7 @@ def splits(about: About) -> str:
         "Rows of different source rows may resemble each other, unless a stage removed such rows."
     )
     if about.label:
-        kept += f" Each value of {code(about.label)} has its share of every split."
+        kept += f" As nearly as that allows, {code(about.label)} is spread alike over the splits."
     missing = [split for split in about.rows if split not in about.files]
     if missing:
         names = ", ".join(code(split) for split in missing)
@@ -206,7 +206,7 @@ def _prompts(run: Finished) -> str:
 
 def _source(source: Mapping[str, JSON]) -> str:
     """A source by its kind and the first setting that says where it is."""
-    place = next((source[key] for key in ("path", "dataset", "url") if source.get(key)), None)
+    place = next((source[key] for key in ("path", "url") if source.get(key)), None)
     kind = plain(source["kind"])
     return kind if place is None else f"{kind} {code(_inline(place))}"
 

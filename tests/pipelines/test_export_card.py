@@ -106,7 +106,7 @@ def test_splits_and_columns_are_those_of_the_files(tmp_path: Path) -> None:
         ["validation", "3", "10.0%"],
         ["test", "3", "10.0%"],
     ]
-    assert "Each value of `topic` has its share" in section(card, "Splits")
+    assert "`topic` is spread alike over the splits" in section(card, "Splits")
     assert tables(section(card, "Columns"))[0] == [
         ["Column", "Type"],
         ["text", "text"],

@@ -177,7 +177,7 @@ def test_what_is_missing_and_what_is_there_is_said(
     ("values", "declared", "names", "indices"),
     [
         (["good", "bad", "good"], (), ("bad", "good"), [1, 0, 1]),
-        ([10, 9, 10], (), ("9", "10"), [1, 0, 1]),
+        ([10, 8, 1, 10], (), ("1", "8", "10"), [2, 1, 0, 2]),
         ([True, False], (), ("false", "true"), [1, 0]),
         (["good", "bad"], ("good", "fair", "bad"), ("good", "fair", "bad"), [0, 2]),
         (["only"], (), ("only",), [0]),
