@@ -45,6 +45,8 @@ class PlainSession:
         self._cache: Any = None
         takes = inspect.signature(model.forward).parameters
         self._options = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
+        # State-space models call their cache by another name.
+        self._cache_name = "past_key_values" if "past_key_values" in takes else "cache_params"
 
     def start(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
         """Read the prompts, all of one length."""
@@ -65,11 +67,11 @@ class PlainSession:
     def _forward(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         output = self._model(
             input_ids=torch.tensor(ids, device=self._device),
-            past_key_values=self._cache,
             use_cache=True,
+            **{self._cache_name: self._cache},
             **self._options,
         )
-        self._cache = output.past_key_values
+        self._cache = output[self._cache_name]
         return output.logits[: self._count, -1].float()  # type: ignore[no-any-return]
 
 

@@ -114,20 +114,20 @@ def truncate(
     Returns:
         Boolean [rows, k]; and boolean [rows], false where the head was too short to tell.
     """
-    places = torch.arange(values.shape[-1], device=values.device)[None]
+    width, vocabulary = values.shape[-1], scores.shape[-1]
     keep = values > -torch.inf
+    covered = torch.full_like(keep[:, 0], min(settings.top_k or vocabulary, vocabulary) <= width)
     if settings.top_k > 0:
-        keep = keep & (places < settings.top_k)
+        keep = keep & (torch.arange(width, device=values.device)[None] < settings.top_k)
         probabilities = values.masked_fill(~keep, -torch.inf).softmax(-1)
-        covered = torch.full_like(keep[:, 0], settings.top_k <= values.shape[-1])
     else:
         # softmax works row by row; a sum over the vocabulary would round by the number of rows.
         probabilities = scores.softmax(-1).gather(-1, ids)
-        covered = torch.full_like(keep[:, 0], values.shape[-1] == scores.shape[-1])
     if settings.top_p < 1:
-        before = probabilities.double().cumsum(-1)
-        covered = covered | (before[:, -1] >= settings.top_p)
-        before = torch.cat([torch.zeros_like(before[:, :1]), before[:, :-1]], dim=-1)
+        sums = probabilities.double().cumsum(-1)
+        if settings.top_k == 0:
+            covered = covered | (sums[:, -1] >= settings.top_p)
+        before = torch.cat([torch.zeros_like(sums[:, :1]), sums[:, :-1]], dim=-1)
         keep = keep & (before < settings.top_p)
     if settings.min_p > 0:
         keep = keep & (values >= values[:, :1] + math.log(settings.min_p))

@@ -1,6 +1,5 @@
 """What can be wrong with a server, as one line with a fix, and never with the key in it."""
 
-import json
 from typing import Any
 
 from chains.models.spec import ModelSpec
@@ -86,7 +85,8 @@ def every_call_fails(fault: Exception) -> bool:
 
     if isinstance(fault, openai.APIStatusError):
         return fault.status_code in {401, 403, 404, 429}
-    return not isinstance(fault, openai.APIResponseValidationError)
+    # A text that is not Unicode and a reply that takes too long are faults of their own call.
+    return not isinstance(fault, (UnicodeError, openai.APITimeoutError))
 
 
 def row_error(fault: Exception, redact: Redactor) -> str:
@@ -103,7 +103,9 @@ def row_error(fault: Exception, redact: Redactor) -> str:
     if isinstance(fault, openai.APIConnectionError):
         cause = redact(str(fault.__cause__ or fault))
         return f"unreachable: {cause}"
-    if isinstance(fault, (json.JSONDecodeError, AttributeError, TypeError)):
+    if isinstance(fault, UnicodeError):
+        return f"bad_text: the prompt is not Unicode text ({text})"
+    if isinstance(fault, (ValueError, AttributeError, TypeError)):
         return "not_json: the server did not answer with a chat completion"
     return f"failed: {type(fault).__name__}: {text}"
 

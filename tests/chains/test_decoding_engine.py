@@ -1,4 +1,6 @@
-"""The decode loop against transformers' own generate, and its bytes against any company a row may have."""
+"""The decode loop against transformers' generate, and a row's bytes against its neighbours."""
+
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ FAST = sorted(set(FAMILIES) - {"bloom", "mamba"})
 NUMBERS = Vocabulary(decode=lambda tokens: " ".join(map(str, tokens)), ends=frozenset({2}))
 
 
-def prompts(lengths, seed=0, vocabulary=320):
+def prompts(lengths: list[int], seed: int = 0, vocabulary: int = 320) -> Any:
     generator = torch.Generator().manual_seed(seed)
     return [
         tuple(torch.randint(3, vocabulary, (length,), generator=generator).tolist())
@@ -24,7 +26,7 @@ def prompts(lengths, seed=0, vocabulary=320):
     ]
 
 
-def greedy_tokens(engine, prompt_list, room=40, capacity=16):
+def greedy_tokens(engine: Any, prompt_list: Any, room: int = 40, capacity: int = 16) -> Any:
     tasks = [(Greedy(max_tokens=room), Request(prompt, 0, room)) for prompt in prompt_list]
     found = {}
     for finished in decode_all(engine, tasks, NUMBERS, capacity):
@@ -32,9 +34,9 @@ def greedy_tokens(engine, prompt_list, room=40, capacity=16):
     return [found[index] for index in range(len(prompt_list))]
 
 
-def generated(model, prompt, room, **settings):
+def generated(model: Any, prompt: Any, room: int, **settings: Any) -> Any:
     with torch.inference_mode():
-        output = model.generate(
+        return model.generate(
             torch.tensor([prompt]),
             attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
             max_new_tokens=room,
@@ -43,15 +45,14 @@ def generated(model, prompt, room, **settings):
             pad_token_id=0,
             **settings,
         )
-    return output
 
 
-def without_pad(tokens):
+def without_pad(tokens: Any) -> Any:
     return tuple(tokens[: tokens.index(2) + 1]) if 2 in tokens else tuple(tokens)
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_greedy_equals_generate_token_for_token(family):
+def test_greedy_equals_generate_token_for_token(family: str) -> None:
     model, twin = tiny_causal(family), tiny_causal(family)
     engine = choose_engine(model, 256)
     prompt_list = prompts([5, 30, 63, 64, 65, 120])
@@ -64,16 +65,18 @@ def test_greedy_equals_generate_token_for_token(family):
 
 
 @pytest.mark.parametrize(("family", "name"), [*((f, "registered attention") for f in FAST)])
-def test_families_with_an_attention_interface_take_the_fast_engine(family, name):
+def test_families_with_an_attention_interface_take_the_fast_engine(family: str, name: str) -> None:
     assert choose_engine(tiny_causal(family), 256).name == name
 
 
 @pytest.mark.parametrize("family", ["bloom", "mamba"])
-def test_other_families_keep_their_own_attention(family):
+def test_other_families_keep_their_own_attention(family: str) -> None:
     assert choose_engine(tiny_causal(family), None).name == "stock attention"
 
 
-def test_a_model_that_the_fast_engine_gets_wrong_keeps_its_own_attention(caplog):
+def test_a_model_that_the_fast_engine_gets_wrong_keeps_its_own_attention(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     model = tiny_causal("llama")
     forward = model.model.rotary_emb.forward
     # A model that ignores the positions it is given: rows would be rotated as if they stood alone.
@@ -87,9 +90,9 @@ def test_a_model_that_the_fast_engine_gets_wrong_keeps_its_own_attention(caplog)
 
 @pytest.mark.parametrize("engine_class", [AttentionEngine, PlainEngine])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_row_is_the_same_whatever_is_decoded_beside_it(engine_class, dtype):
+def test_a_row_is_the_same_whatever_is_decoded_beside_it(engine_class: Any, dtype: Any) -> None:
     engine = engine_class(tiny_causal("llama").to(dtype))
-    lengths = [40, 12, 40, 64, 7, 40, 33, 40, 90, 40, 2, 40, 51, 40, 40, 60, 40, 40, 21]
+    lengths = [40, 12, 40, 64, 7, 40, 33, 40, 90, 40, 2, 40, 51]
     prompt_list = prompts(lengths)
     settings = [Greedy(max_tokens=30), Sample(max_tokens=25, top_p=0.9), Beam(max_tokens=9)]
     tasks = [
@@ -97,7 +100,7 @@ def test_a_row_is_the_same_whatever_is_decoded_beside_it(engine_class, dtype):
         for index, prompt in enumerate(prompt_list)
     ]
     alone = [decode(engine, [task], NUMBERS)[0] for task in tasks]
-    for capacity in (3, 8, 16):
+    for capacity in (3, 16):
         for order in (tasks, tasks[::-1]):
             found = {}
             for finished in decode_all(engine, order, NUMBERS, capacity):
@@ -106,7 +109,7 @@ def test_a_row_is_the_same_whatever_is_decoded_beside_it(engine_class, dtype):
             assert (together if order is tasks else together[::-1]) == alone
 
 
-def test_equal_prompts_are_read_once_and_give_what_they_give_alone():
+def test_equal_prompts_are_read_once_and_give_what_they_give_alone() -> None:
     model = tiny_causal("llama")
     engine = AttentionEngine(model)
     (prompt,) = prompts([40])
@@ -121,7 +124,7 @@ def test_equal_prompts_are_read_once_and_give_what_they_give_alone():
     assert together == [decode(engine, [task], NUMBERS)[0] for task in tasks]
 
 
-def test_long_prompts_beyond_a_chunk_of_queries_equal_generate():
+def test_long_prompts_beyond_a_chunk_of_queries_equal_generate() -> None:
     sizes = {"max_position_embeddings": 1024}
     engine = choose_engine(tiny_causal("mistral", **sizes), 1024)
     twin = tiny_causal("mistral", **sizes)
@@ -133,7 +136,7 @@ def test_long_prompts_beyond_a_chunk_of_queries_equal_generate():
     assert greedy_tokens(engine, prompt_list, room=20) == expected
 
 
-def test_a_prompt_that_fills_the_window_is_padded_no_further_than_its_positions():
+def test_a_prompt_that_fills_the_window_is_padded_no_further_than_its_positions() -> None:
     engine = choose_engine(tiny_causal("gpt2", n_positions=100), 100)
     twin = tiny_causal("gpt2", n_positions=100)
     (prompt,) = prompts([90])
@@ -141,7 +144,7 @@ def test_a_prompt_that_fills_the_window_is_padded_no_further_than_its_positions(
     assert greedy_tokens(engine, [prompt], room=10) == [expected]
 
 
-def test_plan_puts_equal_shapes_together_within_the_capacity():
+def test_plan_puts_equal_shapes_together_within_the_capacity() -> None:
     engine = AttentionEngine(tiny_causal("llama"), 256)
     tasks = [
         (settings, Request(prompt, 0, 8))
@@ -155,13 +158,13 @@ def test_plan_puts_equal_shapes_together_within_the_capacity():
     assert plan(engine, tasks, 1) == [[0], [1], [2], [3], [4]]
 
 
-def test_plain_engine_shares_a_session_between_prompts_of_one_length_only():
+def test_plain_engine_shares_a_session_between_prompts_of_one_length_only() -> None:
     engine = PlainEngine(tiny_causal("bloom"))
     tasks = [(Greedy(), Request(prompt, 0, 8)) for prompt in prompts([10, 11, 10] + [9] * 17)]
     assert plan(engine, tasks, 64) == [[0, 2], [1], list(range(3, 19)), [19]]
 
 
-def test_logprob_is_the_models_own_at_temperature_one():
+def test_logprob_is_the_models_own_at_temperature_one() -> None:
     model, twin = tiny_causal("llama"), tiny_causal("llama")
     (prompt,) = prompts([20])
     task = (Sample(max_tokens=12, temperature=0.5, top_k=5), Request(prompt, 9, 12))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from chains.models import ModelSpec, open_tokenizer
 from chains.retrieval import Span, split_spans, whole
 from chains.retrieval.text_splitter import SpanTextSplitter
 
@@ -139,6 +140,18 @@ def test_a_heading_stays_with_what_it_stands_over() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# One two three four five\n\nsix seven eight nine | ten eleven",
+        "# One two\n\n## Three\n\nfour five six seven | eight",
+    ],
+)
+def test_a_heading_does_not_end_a_span(text: str) -> None:
+    first, rest = text.split(" | ")
+    assert contexts(f"{first} {rest}", 10) == [first, rest]
+
+
 def test_nothing_stands_before_a_heading_in_its_span() -> None:
     text = "# A\n\none two three four. five six.\n\n# B\n\nseven eight nine ten.\n"
     assert contexts(text, 12, overlap=5) == [
@@ -166,6 +179,17 @@ def test_a_joined_emoji_is_cut_last_of_all() -> None:
     assert [text[start:end] for start, end in parts] == ["👩\u200d👧"] * 4
 
 
+def test_the_overlap_gives_way_to_what_would_not_fit_behind_it() -> None:
+    spans = split_spans("aa b 👩", byte_spans("aa b 👩"), 4, 2)
+    assert [held(byte_spans("aa b 👩"), span) for span in spans] == [4, 4]
+    assert spans == [(0, 4), (5, 6)]
+
+
+def test_a_token_that_reaches_over_others_is_not_cut() -> None:
+    assert split_spans("abcdef", [(0, 5), (1, 2), (3, 4), (5, 6)], 2) == [(0, 5), (5, 6)]
+    assert split_spans("abcdef", [(0, 0), (0, 3), (3, 3), (3, 6)], 2) == [(0, 3), (3, 6)]
+
+
 def test_a_character_of_more_tokens_than_the_budget_stands_alone() -> None:
     assert split_spans("a👩b", byte_spans("a👩b"), 2) == [(0, 1), (1, 2), (2, 3)]
 
@@ -187,3 +211,15 @@ def test_as_a_langchain_text_splitter_it_tells_where_chunks_stand() -> None:
         {"source": "x.md", "start": 14, "end": 16},
     ]
     assert splitter.split_documents(documents)[2].page_content == "G."
+
+
+def test_a_real_tokenizer_s_tokens_are_counted() -> None:
+    tokenizer = open_tokenizer(ModelSpec(model="embedded"))
+    text = "".join(NASTY) * 9 + "# Leave\n\nTwenty days a year, for everyone. Ask early.\n\n" * 9
+    spans_of_tokens = tokenizer.spans(text)
+    spans = split_spans(text, spans_of_tokens, 24, 6)
+    covered = {place for start, end in spans for place in range(start, end)}
+    assert {place for place, char in enumerate(text) if not char.isspace()} <= covered
+    assert max(held(spans_of_tokens, span) for span in spans) <= 24
+    assert max(tokenizer.count(text[start:end]) for start, end in spans) <= 24 + 2
+    assert text[slice(*spans[-1])] == "# Leave\n\nTwenty days a year, for everyone. Ask early."
