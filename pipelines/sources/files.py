@@ -127,13 +127,11 @@ def read_file(path: Path, *, most: int) -> bytes:
     """
     with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
-        data = b""
-        if size <= most:
-            try:
-                data = file.read(most + 1)
-            except OSError as exc:
-                raise _why(exc) from exc
-    if max(size, len(data)) > most:
+        try:
+            data = file.read(most + 1)  # a file may be longer than it says, such as one of /proc
+        except OSError as exc:
+            raise _why(exc) from exc
+    if len(data) > most:
         raise Unreadable("too_large", f"{max(size, len(data))} bytes, at most {most} are read")
     if not data:
         raise Unreadable("empty", "no bytes")

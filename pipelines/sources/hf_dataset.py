@@ -203,9 +203,10 @@ def _wrapped(path: str) -> Iterator[None]:
 
 
 def _explained(path: str, exc: Exception) -> SourceError:
-    from datasets.exceptions import DatasetNotFoundError
+    from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
-    found = str(exc).split("\n")[0]
+    cause = exc.__cause__ if isinstance(exc, DatasetGenerationError) else None
+    found = str(cause or exc).split("\n")[0]
     if "scripts are no longer supported" in found:
         fix = "take its Parquet version (revision: refs/convert/parquet), or convert it once"
         return SourceError(f"dataset '{path}' needs a script of its own to load", fix=fix)

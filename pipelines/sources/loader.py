@@ -9,6 +9,8 @@ r"""`loader`: documents through any loader of `langchain_community`, by its clas
 file. The loader's code runs with all the rights of the run: choose it as you would choose a plugin.
 """
 
+import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -57,11 +59,14 @@ class Loader(Source):
 
     def fingerprint(self, view: SourceView) -> str:
         """Changes with what the loader gives; it is read through once for that."""
-        documents = [[text, metadata] for text, metadata in self._documents(view)]
-        return digest(self.model_dump(mode="json", exclude={"options"}), documents)
+        content = hashlib.sha256()
+        for text, metadata in self._documents(view):
+            content.update(digest(text, metadata).encode())
+        return digest(self.model_dump(mode="json", exclude={"options"}), content.hexdigest())
 
     def _read(self, view: SourceView) -> Iterator[Seed | BadSeed]:
         cut = cutter(self.split, view)
+        _, roots = self._resolve(view)
         number = 0
         try:
             for text, metadata in self._documents(view):
@@ -74,7 +79,10 @@ class Loader(Source):
                 except Unreadable as bad:
                     yield bad.seed(f"{name}#{number}")
         except SourceError as exc:
-            yield BadSeed(f"{self.loader}#{number + 1}", "loader_failed", exc.problem)
+            problem = exc.problem
+            for root in roots:
+                problem = problem.replace(f"{root}{os.sep}", "")
+            yield BadSeed(f"{self.loader}#{number + 1}", "loader_failed", problem)
 
     def _documents(self, view: SourceView) -> Iterator[tuple[str, dict[str, Any]]]:
         from chains.retrieval.community import load_documents
@@ -88,8 +96,8 @@ class Loader(Source):
         """The options with their paths found, and the folders that names are relative to."""
         options = dict(self.options)
         roots: list[Path] = []
-        for name in set(options) & set(_PATHS):
-            given = options[name]
+        for name in _PATHS:
+            given = options.get(name)
             if isinstance(given, str) and "://" not in given:
                 try:
                     found = view.path(given)

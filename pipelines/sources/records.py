@@ -76,10 +76,12 @@ class Records(Source):
         """The first file that holds records, and all columns of its first ones."""
         for file in find_files(self.path, view, SUFFIXES):
             if isinstance(file, File):
-                records = islice(self._records(file, []), _LOOK)
-                contents = [r.content for r in records if not isinstance(r.content, Unreadable)]
-                if contents:
-                    return file.name, list(dict.fromkeys(name for c in contents for name in c))
+                known: dict[str, None] = {}
+                for record in islice(self._records(file, []), _LOOK):
+                    if not isinstance(record.content, Unreadable):
+                        known |= dict.fromkeys(record.content)
+                if known:
+                    return file.name, list(known)
         for _ in self.read(view):  # ends in the error that says what is wrong with them all
             pass
         raise SourceError("nothing can be read", fix="give another path")

@@ -163,9 +163,8 @@ def read_parquet(file: BufferedReader, columns: list[str]) -> Iterator[Record]:
         if len(set(names)) < len(names):
             yield Record(0, Unreadable("bad_header", f"two columns of one name: {names}"))
             return
-        # A dot would be read as a path into a structure, and a name that is not there as nothing.
-        plain = columns and all(name in names and "." not in name for name in columns)
-        for batch in table.iter_batches(_BATCH, columns=columns if plain else None):
+        there = bool(columns) and set(columns) <= set(names)  # else the error lists all columns
+        for batch in table.iter_batches(_BATCH, columns=columns if there else None):
             for content in _batch_rows(batch):
                 place += 1
                 yield Record(place, content)

@@ -14,6 +14,7 @@ from pipelines.stages.base import (
     Stage,
     State,
     Work,
+    drive,
 )
 from pipelines.stages.clean import Clean
 from pipelines.stages.dedup import Dedup
@@ -48,4 +49,5 @@ __all__ = [
     "Stage",
     "State",
     "Work",
+    "drive",
 ]

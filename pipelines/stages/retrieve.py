@@ -95,13 +95,17 @@ class Retrieve(Stage):
         from chains.retrieval.retriever import open_retriever
 
         documents = Documents(path=self.path, split=self.split)
-        passages = []
+        passages: list[Passage] = []
+        bad: list[BadSeed] = []
         for seed in documents.read(_ContextView(context)):
             if isinstance(seed, BadSeed):
-                _log.warning("%s: '%s' is left out: %s", self.name, seed.key, seed.detail)
+                bad.append(seed)
             else:
                 columns = (seed.data[name] for name in ("context", "document", "start", "end"))
                 passages.append(Passage(*columns))
+        if bad:
+            found = f"{len(bad)} files cannot be searched; first '{bad[0].key}': {bad[0].detail}"
+            _log.warning("%s: %s", self.name, found)
         return open_retriever(self.retriever, passages, k=self.k, min_score=self.min_score)
 
 

@@ -1,3 +1,5 @@
+import tarfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -186,3 +188,27 @@ def test_unshuffled_rows_come_as_they_are_read(tmp_path: Path) -> None:
     write(tmp_path / "docs", a="One.", b="Two.")
     source = build("documents", path="docs", split="none")
     assert list(seeds(source, View(tmp_path))) == list(source.read(View(tmp_path)))
+
+
+@pytest.mark.slow
+def test_every_file_of_a_real_collection_gives_text_or_one_reason(
+    test_data: Path, tmp_path: Path
+) -> None:
+    with tarfile.open(test_data / "data" / "documents.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    files = [path for path in (tmp_path / "documents").rglob("*") if path.is_file()]
+    source = build("documents", path="documents", split={"tokens": 100, "overlap": 10})
+    rows, bad = parted(source.read(View(tmp_path)))
+    read = {row.data["document"] for row in rows}
+    assert Counter([*read, *(item.key for item in bad)]) == Counter(
+        path.relative_to(tmp_path / "documents").as_posix() for path in files
+    )
+    for document in sorted(read):
+        text = decode((tmp_path / "documents" / document).read_bytes())
+        for row in rows:
+            data = row.data
+            if data["document"] == document:
+                assert text[data["start"] : data["end"]] == data["context"]
+    reasons = Counter(item.reason for item in bad)
+    assert reasons["unsupported_type"] > 0
+    assert reasons["empty"] >= 2

@@ -202,6 +202,12 @@ def test_the_cap_counts_bytes(tmp_path: Path) -> None:
         read_file(path, most=4)
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs a Linux /proc")
+def test_the_cap_holds_for_a_file_that_is_longer_than_it_says() -> None:
+    with pytest.raises(Unreadable, match="too_large: 10 bytes, at most 9"):
+        read_file(Path("/proc/self/status"), most=9)
+
+
 def test_file_names_that_are_no_text_are_read(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.md")
     (tmp_path / "d").mkdir()

@@ -3,8 +3,10 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow as pa
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+from pyarrow import parquet
 from source_views import View, build, parted
 
 from pipelines.sources import SOURCES
@@ -151,9 +153,10 @@ def test_pictures_are_left_out_by_naming_columns(tmp_path: Path) -> None:
     assert rows(tmp_path, path="pictures", columns=["q"]) == [{"q": "a"}]
 
 
-def test_a_dataset_without_rows_is_an_error(tmp_path: Path) -> None:
-    Dataset.from_list([], features=Features({"q": Value("string")})).save_to_disk(tmp_path / "none")
-    with pytest.raises(SourceError, match="nothing to read in 'none'"):
+def test_what_went_wrong_inside_the_library_is_said(tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    parquet.write_table(pa.table({"q": pa.array([], pa.string())}), tmp_path / "none" / "a.parquet")
+    with pytest.raises(SourceError, match="cannot be loaded: BatchSize must be greater than 0"):
         rows(tmp_path, path="none")
 
 
@@ -173,10 +176,13 @@ def test_the_fingerprint_tells_what_would_be_read(tmp_path: Path) -> None:
     assert only.fingerprint(view) != before
 
 
-def test_progress_bars_are_left_as_they_were(tmp_path: Path) -> None:
+def test_progress_bars_are_off_and_left_as_they_were(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     json_folder(tmp_path, train=[{"q": "a"}])
     datasets.enable_progress_bars()
     rows(tmp_path, path="loc")
+    assert capsys.readouterr().err == ""
     assert not datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     rows(tmp_path, path="loc")

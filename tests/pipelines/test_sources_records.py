@@ -267,6 +267,12 @@ def test_parquet_is_read_in_batches_and_by_column(tmp_path: Path) -> None:
     assert rows[7].key == "7"
 
 
+def test_a_parquet_file_that_lacks_a_column_lists_those_it_has(tmp_path: Path) -> None:
+    write_parquet(tmp_path, pa.table({"a": [1], "b": [2]}))
+    with pytest.raises(SourceError, match="no column 'c'; there are: a, b"):
+        list(build("records", path="t.parquet", columns=["a", "c"]).read(View(tmp_path)))
+
+
 def test_a_damaged_parquet_file_is_one_entry(tmp_path: Path) -> None:
     write_parquet(tmp_path, pa.table({"a": [1]}), "good.parquet")
     whole = (tmp_path / "good.parquet").read_bytes()
@@ -379,7 +385,7 @@ def test_the_fingerprint_tells_what_would_be_read(tmp_path: Path) -> None:
     [
         ({"columns": {}}, "at least 1 item"),
         ({"columns": ["a", "a"]}, "a column is named twice"),
-        ({"columns": {"a": 1}}, "valid string"),
+        ({"columns": {"a": 1}}, "columns.a: found 1"),
         ({"delimiter": ";;"}, "at most 1 character"),
         ({"choice": ["a"]}, "unknown key 'choice'"),
     ],
