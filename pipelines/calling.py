@@ -4,7 +4,8 @@ caller.answer(Ask("writer", calls))   # one list of replies a call, in the calls
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from chains.calls import Call, Model, Reply
 from chains.models.spec import ModelSpec
 from pipelines.ledger import Ledger, call_key, vector_key
 from pipelines.stages.base import Ask
+from prompts.errors import TextmillError
+from prompts.registry import dotted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +41,17 @@ class Meter:
     known: int = 0
     tokens: int = 0
     seconds: float = 0.0
+
+
+@contextmanager
+def _named(model: str) -> Iterator[None]:
+    """Give an error about a model the key of the job's section where it stands."""
+    try:
+        yield
+    except TextmillError as exc:
+        if exc.file is None:
+            exc.key = dotted("models", model, exc.key)
+        raise
 
 
 class Caller:
@@ -77,7 +91,8 @@ class Caller:
         if name not in self._models:
             from chains.models import open_model
 
-            self._models[name] = open_model(self._specs[name], offline=self._offline)
+            with _named(name):
+                self._models[name] = open_model(self._specs[name], offline=self._offline)
         return self._models[name]
 
     def fingerprint(self, name: str) -> str:
@@ -86,7 +101,8 @@ class Caller:
             return self._models[name].fingerprint
         from chains.models import fingerprint
 
-        return fingerprint(self._specs[name])
+        with _named(name):
+            return fingerprint(self._specs[name], offline=self._offline)
 
     def answer(self, ask: Ask) -> list[list[Reply]]:
         """The replies to each call, from the ledger where it knows them.
@@ -128,9 +144,9 @@ class Caller:
             self._embedder = open_embedder(self._embedder_name, offline=self._offline)
         return self._embedder
 
-    def describe(self) -> dict[str, dict[str, Any]]:
-        """What each model of the job says of itself."""
-        return {name: self.model(name).describe() for name in self._specs}
+    def describe(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """What those models of the job say of themselves."""
+        return {name: self.model(name).describe() for name in names}
 
     def _pay(self, name: str, missing: dict[bytes, Call]) -> dict[bytes, list[Reply]]:
         model = self.model(name)

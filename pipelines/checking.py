@@ -83,7 +83,7 @@ class _StageView:
         self._stages = stages
         self._available = available
         self.prompt = loaded.prompt
-        self.model = loaded.model
+        self.model = loaded.use_model
         self.path = loaded.path
 
     def need(self, columns: set[str], *, key: str = "") -> None:

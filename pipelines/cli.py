@@ -44,7 +44,9 @@ Rows = Annotated[int | None, typer.Option("--rows", min=1, help="Accepted rows w
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="The job's seed.")]
 LedgerFile = Annotated[
     Path | None,
-    typer.Option("--ledger", help="Where calls are remembered [run folder's sibling]."),
+    typer.Option(
+        "--ledger", dir_okay=False, help="Where calls are remembered [run folder's sibling]."
+    ),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never ask the Hub for anything.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

@@ -1,12 +1,13 @@
 """What the commands do: each takes parsed arguments, works, and shows the result."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 from pipelines.calling import Interrupted
-from pipelines.console import Progress, Signals, funnel_lines, row_lines, say, show
+from pipelines.console import Progress, Signals, funnel_lines, row_lines, say, show, show_json
 from pipelines.exporters import EXPORTERS
 from pipelines.files import read_jsonl
 from pipelines.folder import RunFolder
@@ -20,8 +21,9 @@ from pipelines.launch import (
     new_run_name,
     outputs_folder,
 )
+from pipelines.overrides import apply_override
 from pipelines.rows import JSON
-from prompts.errors import QuotaError, UsageError
+from prompts.errors import CorruptRunError, QuotaError, UsageError, unknown
 
 
 def run_job(
@@ -45,12 +47,12 @@ def run_job(
         launched = launch(loaded, path, Options(ledger, offline, watch))
     except Interrupted:
         watch.close()
-        say(f"interrupted; go on with: python run_pipeline.py resume {path}")
+        say(f"interrupted; go on with: {_resume_command(path, ledger, offline=offline)}")
         sys.exit(128 + signals.received)
     finally:
         watch.close()
     if as_json:
-        show(json.dumps(_summary(launched), ensure_ascii=False))
+        show_json(_summary(launched))
     else:
         _show_launched(loaded, launched)
     _check_yield(loaded, launched)
@@ -62,10 +64,10 @@ def validate_job(loaded: LoadedJob, *, as_json: bool) -> None:
     job = loaded.job
     for prompt in loaded.used_prompts().values():
         for warning in prompt.warnings():
-            say(f"warning: {prompt.name}: {warning}")
+            say(f"warning: {warning}")
     if as_json:
         stages = [stage.name for stage in job.stages]
-        show(json.dumps({"job": job.name, "stages": stages, "columns": columns}))
+        show_json({"job": job.name, "stages": stages, "columns": columns})
         return
     show(f"{job.name}: ok")
     show(f"  stages   {' > '.join(stage.name for stage in job.stages) or 'none'}")
@@ -73,12 +75,19 @@ def validate_job(loaded: LoadedJob, *, as_json: bool) -> None:
 
 
 def show_runs(folder: Path | None, *, as_json: bool) -> None:
-    """List the runs of a folder, newest last."""
+    """List the runs of a folder, newest last.
+
+    Raises:
+        UsageError: There is no such folder.
+    """
     parent = folder or outputs_folder()
+    if not parent.is_dir():
+        raise UsageError("no such folder", fix="name the folder that the runs are in", file=parent)
     runs = sorted(parent.glob("*/job.yaml"), key=lambda path: path.stat().st_mtime)
-    records = [_run_record(RunFolder(path.parent)) for path in runs]
+    folders = [RunFolder(path.parent) for path in runs]
+    records = [_run_record(folder) for folder in folders if folder.begun()]
     if as_json:
-        show(json.dumps(records, ensure_ascii=False))
+        show_json(records)
         return
     if not records:
         say(f"no runs in {parent}; begin one with: python run_pipeline.py run JOB")
@@ -93,23 +102,28 @@ def inspect_run(
     """Show a run's funnel and first rows, or one row with its history.
 
     Raises:
-        UsageError: No such run or row.
+        UsageError: No such run, row or reason.
     """
     folder = find_run(name)
+    if row and rejected:
+        fix = "leave out the row, or --rejected and --reason"
+        raise UsageError("a row and --rejected exclude each other", fix=fix)
     if row:
         found = _find_rows(folder, row)
         for record in found:
             if as_json:
-                show(json.dumps(record, ensure_ascii=False))
+                show_json(record)
             else:
                 show("\n".join(row_lines(record, history=True)))
         return
     counts = _counts(folder)
+    if reason:
+        _check_reason(reason, counts)
     records = folder.rejected() if rejected else (r.as_json() for r in folder.rows())
     chosen = (r for r in records if not reason or r["reason"] == reason)
     shown = [record for record, _ in zip(chosen, range(count), strict=False)]
     if as_json:
-        show(json.dumps({"stages": counts, "rows": shown}, ensure_ascii=False))
+        show_json({"stages": counts, "rows": shown})
         return
     show("\n".join(funnel_lines(counts)))
     for record in shown:
@@ -118,15 +132,20 @@ def inspect_run(
 
 
 def export_run(name: str, kind: str, target: Path, settings: list[str], *, overwrite: bool) -> None:
-    """Export a finished run into a folder of its own."""
-    from prompts.strict_yaml import read_yaml
+    """Export a finished run into a folder of its own.
 
-    options: dict[str, JSON] = {"kind": kind}
-    for setting in settings:
-        key, _, value = setting.partition("=")
-        options[key] = read_yaml(value, file=f"--set {key}").data
+    Raises:
+        UsageError: No such run or exporter, a setting does not fit, or the target exists.
+    """
     EXPORTERS.find(kind, key="--format")
-    exporter = EXPORTERS.build(options, key="--set")
+    options: dict[str, JSON] = {}
+    for setting in settings:
+        apply_override(options, setting)
+    try:
+        exporter = EXPORTERS.build({**options, "kind": kind})
+    except UsageError as exc:
+        exc.key = f"--set {exc.key}"
+        raise
     written = export(find_run(name), exporter, target, overwrite=overwrite)
     show(f"{target}: {json.dumps(written, ensure_ascii=False)}")
 
@@ -140,7 +159,7 @@ def show_prompts(*, as_json: bool) -> None:
         records = [
             {"name": p.name, "sha": p.sha, "variables": sorted(p.variables)} for p in prompts
         ]
-        show(json.dumps(records))
+        show_json(records)
         return
     width = max(len(prompt.name) for prompt in prompts)
     for prompt in prompts:
@@ -154,9 +173,17 @@ def show_one_prompt(name: str, *, as_json: bool) -> None:
 
     prompt = load_prompt(name)
     if as_json:
-        show(json.dumps({**prompt.model_dump(mode="json"), "sha": prompt.sha}, ensure_ascii=False))
+        show_json({**prompt.model_dump(mode="json"), "sha": prompt.sha})
     else:
         show(f"# {prompt.label}\n{prompt.source.rstrip()}")
+
+
+def _resume_command(path: Path, ledger: Path | None, *, offline: bool) -> str:
+    """The command that goes on with a run and does not pay again for what it has paid."""
+    words = ["python", "run_pipeline.py", "resume", str(path)]
+    words += ["--ledger", str(ledger)] if ledger else []
+    words += ["--offline"] if offline else []
+    return shlex.join(words)
 
 
 def _summary(launched: Launched) -> dict[str, Any]:
@@ -177,21 +204,22 @@ def _show_launched(loaded: LoadedJob, launched: Launched) -> None:
     run, meter = launched.run, launched.meter
     show("\n".join(funnel_lines(run.counts)))
     wanted = "" if loaded.job.rows is None else f" of {loaded.job.rows}"
-    show(f"\nrows      {run.accepted}{wanted}, stopped by: {run.stop}")
+    show(f"\nrows        {run.accepted}{wanted}, stopped by: {run.stop}")
     paid = meter.calls - meter.known
     speed = f", {meter.tokens / meter.seconds:.0f} tokens/s" if meter.seconds else ""
-    show(f"calls     {meter.calls}: {meter.known} from the ledger, {paid} paid{speed}")
-    show(f"run       {launched.folder}")
+    show(f"calls       {meter.calls}: {meter.known} from the ledger, {paid} paid{speed}")
+    show(f"run         {launched.folder}")
     for written in launched.exports:
         splits = written.get("splits")
         counts = ", ".join(f"{k} {v}" for k, v in splits.items()) if splits else ""
-        show(f"{written['kind']:<9} {launched.folder / written['path']}  {counts}".rstrip())
+        show(f"{written['kind']:<10}  {launched.folder / written['path']}  {counts}".rstrip())
 
 
 def _check_yield(loaded: LoadedJob, launched: Launched) -> None:
     run, job = launched.run, loaded.job
     if job.rows is not None and run.accepted < job.rows:
-        fix = f"look at: python run_pipeline.py inspect {launched.folder} --rejected"
+        inspect = ["python", "run_pipeline.py", "inspect", str(launched.folder), "--rejected"]
+        fix = f"look at: {shlex.join(inspect)}"
         problem = f"{run.accepted} of {job.rows} rows, stopped by: {run.stop}"
         raise QuotaError(problem, fix=fix)
     rejected = sum(
@@ -209,7 +237,10 @@ def _check_yield(loaded: LoadedJob, launched: Launched) -> None:
 def _run_record(folder: RunFolder) -> dict[str, JSON]:
     record = {"run": folder.path.name, "rows": _line_count(folder.rows_file), "stop": "unfinished"}
     if folder.manifest_file.exists():
-        record["stop"] = folder.manifest()["stop"]
+        try:
+            record["stop"] = folder.manifest()["stop"]
+        except (CorruptRunError, KeyError, TypeError):  # one damaged run must not hide the others
+            record["stop"] = "damaged"
     return record
 
 
@@ -225,6 +256,12 @@ def _counts(folder: RunFolder) -> list[dict[str, JSON]]:
         counts: list[dict[str, JSON]] = folder.manifest()["stages"]
         return counts
     return folder.last_counts()
+
+
+def _check_reason(reason: str, counts: list[dict[str, JSON]]) -> None:
+    known = sorted({name for entry in counts for name in entry["rejected"]})
+    if reason not in known:
+        raise unknown("reason", reason, known, key="--reason")
 
 
 def _find_rows(folder: RunFolder, wanted: str) -> list[dict[str, JSON]]:

@@ -5,9 +5,9 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -16,6 +16,10 @@ from pipelines.rows import JSON
 from pipelines.runner import Watch
 from prompts.errors import TextmillError
 
+HEAD, STAGE, GOOD, BAD, NOTE = "bold", "bold cyan", "green", "red", "dim"
+"""Styles of lines on a terminal."""
+
+_LABEL = 8  # characters that labels are padded to; longer ones stand out
 _SHOWN = 400  # characters of one value that are shown
 # What a terminal obeys or a reader cannot see: control characters but tab and line feed, separators
 # of lines and paragraphs, marks that turn the writing of what follows, surrogates. Joiners of emoji
@@ -47,6 +51,34 @@ def show_error(error: TextmillError) -> None:
 def plain(text: str) -> str:
     """`text` with U+FFFD for every character that a terminal would obey."""
     return _OBEYED.sub("\ufffd", text)
+
+
+class Line(NamedTuple):
+    """One line of what is shown; its style says nothing that the text does not."""
+
+    text: str
+    style: str = ""
+
+
+def labelled(label: str, text: str, style: str = "") -> Iterator[Line]:
+    """A label and its text behind a bar, so that no text can be taken for a line of ours."""
+    for number, line in enumerate(text.split("\n")):
+        yield Line(f"    {label if number == 0 else '':<{_LABEL}} | {line}", style)
+
+
+def beside(text: str, style: str = "") -> Line:
+    """A remark of ours, under the texts of `labelled`."""
+    return Line(f"{'':{_LABEL + 5}}{text}", style)
+
+
+def show_lines(lines: Sequence[Line]) -> None:
+    """Colours on a terminal that wants them, the same text everywhere; lines are never cut."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for line in lines:
+        console.print(Text(plain(line.text).expandtabs(4), style=line.style))
 
 
 class Signals:
@@ -160,13 +192,18 @@ def value_text(value: JSON) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
+def detail_text(detail: Mapping[str, JSON]) -> str:
+    """The evidence of a rejection in brackets, or nothing where there is none."""
+    text = ", ".join(f"{key}: {value_text(value)}" for key, value in detail.items())
+    return f" ({text})" if text else ""
+
+
 def row_lines(record: Mapping[str, JSON], *, history: bool = False) -> list[str]:
     """A row, or a rejected one, as it is shown to a person."""
     head = f"{record['order']}  {record['id']}"
     if "reason" in record:
-        detail = ", ".join(f"{k}: {value_text(v)}" for k, v in record["detail"].items())
         head += f"  rejected by {record['stage']}: {record['reason']}"
-        head += f" ({detail})" if detail else ""
+        head += detail_text(record["detail"])
     lines = [head]
     lines += [f"    {column}: {value_text(value)}" for column, value in record["data"].items()]
     if history:

@@ -1,26 +1,34 @@
 """`run --dry-run`: the prompts as they will be sent and what the first block costs; no model.
 
+    === question (generate)
+        user     | Ask about night trains.
+                 64 calls: 0 known, 64 paid, 0 assumed; 1,210 prompt tokens
+
 A row is followed through the stages as long as the ledger knows its replies. From its first unknown
-call on, what happens to it cannot be known: one call for each reply of each later stage is then
-assumed, and the count is called an estimate.
+call on, what happens to it cannot be known: that it gets through, that no reply is asked for twice,
+and so one call for each reply of each later stage is assumed, and the count is called an estimate.
 """
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from chains.calls import Call
+from chains.calls import Call, Message
+from chains.models import TokenSpans
 from pipelines.calling import Caller
-from pipelines.console import plain, say, show
+from pipelines.console import HEAD, NOTE, Line, beside, labelled, say, show_json, show_lines
 from pipelines.job import LoadedJob
 from pipelines.launch import outputs_folder
 from pipelines.ledger import Ledger, call_key, vector_key
 from pipelines.rows import Outcome, Row
 from pipelines.runner import StageContext
-from pipelines.stages import Ask, Embed, ModelStage, Stage
+from pipelines.stages import Ask, Embed, ModelStage, RunnableStage, Stage
 from pipelines.supply import supply
+from prompts.errors import ModelError
+
+_NO_LIMIT = 1 << 60
 
 
 @dataclass(slots=True)
@@ -28,10 +36,10 @@ class Forecast:
     """What one stage will ask for in the first block.
 
     Attributes:
-        known: Calls the ledger will answer.
+        known: Calls that the ledger, or an equal call before, will answer.
         paid: Calls that will be paid, as far as rows can be followed.
         assumed: Calls assumed for rows that cannot be followed this far.
-        prompt_tokens: Tokens of the prompts of paid calls.
+        prompt_tokens: Tokens of the prompts of paid calls, without what a chat template adds.
         example: The first prompt, rendered.
     """
 
@@ -39,11 +47,20 @@ class Forecast:
     paid: int = 0
     assumed: int = 0
     prompt_tokens: int = 0
-    example: tuple[Call, ...] = field(default=())
+    example: tuple[Message, ...] = field(default=())
+
+    def figures(self) -> dict[str, int]:
+        """The counts by name."""
+        names = ("known", "paid", "assumed", "prompt_tokens")
+        return {name: getattr(self, name) for name in names}
 
 
 def dry_run(loaded: LoadedJob, ledger: Path | None) -> dict[str, Forecast]:
-    """A forecast for each stage that asks models, over the job's first block."""
+    """A forecast for each stage that asks models, over the job's first block.
+
+    Raises:
+        TextmillError: A source cannot be read, or the ledger is damaged.
+    """
     outcomes = (item.outcome for item in supply(loaded, passes=1))
     rows = list(islice((o for o in outcomes if isinstance(o, Row)), loaded.job.block))
     with Ledger(ledger or Path(":memory:")) as memory:
@@ -56,34 +73,55 @@ def dry_run(loaded: LoadedJob, ledger: Path | None) -> dict[str, Forecast]:
 def show_dry_run(
     loaded: LoadedJob, *, out: Path | None, ledger: Path | None, as_json: bool
 ) -> None:
-    """Show prompts, calls and tokens of a job's first block."""
+    """Show prompts, calls and tokens of a job's first block.
+
+    Raises:
+        TextmillError: As `dry_run`, or the job does not fit together.
+    """
     loaded.check()
     folder = out.parent if out is not None else outputs_folder()
     file = ledger or folder / "ledger.sqlite"
     forecasts = dry_run(loaded, file if file.exists() else None)
     if as_json:
-        stages = {name: _figures(forecast) for name, forecast in forecasts.items()}
-        show(json.dumps({"block": loaded.job.block, "stages": stages}))
+        stages = {name: forecast.figures() for name, forecast in forecasts.items()}
+        show_json({"block": loaded.job.block, "stages": stages})
         return
+    kinds = {stage.name: stage.kind for stage in loaded.job.stages}
     for name, forecast in forecasts.items():
-        show(f"=== {name}")
-        for call in forecast.example[:1]:
-            for message in call.messages:
-                show(f"    {message.role}: {plain(message.content)}")
-        figures = _figures(forecast)
-        show("    " + ", ".join(f"{key} {value}" for key, value in figures.items()))
+        show_lines(_lines(name, kinds[name], forecast))
     if any(forecast.assumed for forecast in forecasts.values()):
         say("'assumed' counts are estimates: they depend on replies that are not known yet")
     say(f"figures are for the first block of {loaded.job.block} seed rows; no model was loaded")
 
 
-def _figures(forecast: Forecast) -> dict[str, int]:
-    return {
-        "known": forecast.known,
-        "paid": forecast.paid,
-        "assumed": forecast.assumed,
-        "prompt_tokens": forecast.prompt_tokens,
-    }
+def _lines(name: str, kind: str, forecast: Forecast) -> list[Line]:
+    lines = [Line(f"=== {name}" if name == kind else f"=== {name} ({kind})", HEAD)]
+    for message in forecast.example:
+        lines += labelled(message.role, message.content)
+    calls = forecast.known + forecast.paid + forecast.assumed
+    parts = f"{forecast.known} known, {forecast.paid} paid, {forecast.assumed} assumed"
+    tokens = f"{forecast.prompt_tokens:,} prompt tokens"
+    return [*lines, beside(f"{calls} calls: {parts}; {tokens}", NOTE), Line("")]
+
+
+class _Unloaded(StageContext):
+    """A stage's context in which a model is its tokenizer and what the job says of it."""
+
+    def __init__(self, stage: Stage, follower: "_Follower") -> None:
+        super().__init__(stage, follower.loaded, follower.caller)
+        self._follower = follower
+
+    def model_label(self, model: str) -> str:
+        """The model's name in the job."""
+        return model
+
+    def count_tokens(self, model: str, messages: Sequence[Message]) -> int:
+        """Length of the messages' texts in the model's tokens."""
+        return self._follower.tokens(model, messages)
+
+    def window(self, model: str) -> int:
+        """The window that the job gives the model; no limit where it gives none."""
+        return self.spec(model).window or _NO_LIMIT
 
 
 class _Follower:
@@ -93,29 +131,53 @@ class _Follower:
         self.caller = Caller(loaded.job.models, loaded.job.embedder, ledger, offline=True)
         self.forecasts: dict[str, Forecast] = {}
         self.lost = 0
-        self._tokenizers: dict[str, Any] = {}
+        self._prints: dict[str, str | None] = {}
+        self._tokenizers: dict[str, TokenSpans] = {}
+        self._paid: set[bytes] = set()
 
     def follow(self, stage: Stage, rows: list[Row]) -> list[Row]:
-        context = StageContext(stage, self.loaded, self.caller)
-        if not isinstance(stage, ModelStage):
+        """The rows of the block that can be followed behind `stage`."""
+        context = _Unloaded(stage, self)
+        if not isinstance(stage, ModelStage | RunnableStage):
             return [o for o in stage.run(iter(rows), context) if isinstance(o, Row)]
         forecast = self.forecasts.setdefault(stage.name, Forecast())
-        replies = getattr(getattr(stage, "decoding", None), "n", 1)
-        forecast.assumed += self.lost * replies
+        calls, grows = _calls_and_rows(stage)
+        forecast.assumed += self.lost * calls
         followed: list[Row] = []
         for row in rows:
+            asked = forecast.known + forecast.paid
             outcomes = self._work(stage, row, context, forecast)
             if outcomes is None:
                 self.lost += 1
+                forecast.assumed += max(0, asked + calls - forecast.known - forecast.paid)
             else:
                 followed += [o for o in outcomes if isinstance(o, Row)]
+        self.lost *= grows
         return followed
 
+    def tokens(self, model: str, messages: Sequence[Message]) -> int:
+        """Length of the messages' texts; in words where the tokenizer is not on this machine."""
+        if model not in self._tokenizers:
+            self._tokenizers[model] = self._open_tokenizer(model)
+        return sum(self._tokenizers[model].count(message.content) for message in messages)
+
+    def _open_tokenizer(self, model: str) -> TokenSpans:
+        from chains.models import open_tokenizer
+        from chains.models.tokens import WordSpans
+
+        try:
+            return open_tokenizer(self.loaded.model(model), offline=True)
+        except ModelError as exc:
+            say(f"warning: {model}: {exc}; its tokens are counted as words")
+            return WordSpans()
+
     def _work(
-        self, stage: ModelStage, row: Row, context: StageContext, forecast: Forecast
+        self, stage: Stage, row: Row, context: StageContext, forecast: Forecast
     ) -> list[Outcome] | None:
         """The row's outcomes, or None from the first request that nothing known answers."""
-        work = stage.work(row, context)
+        if not isinstance(stage, ModelStage):  # what a Runnable asks, and whom, is its own affair
+            return None
+        work = stage.safe_work(row, context)
         answer: Any = None
         while True:
             try:
@@ -141,20 +203,42 @@ class _Follower:
         return np.stack([known[key] for key in keys]) if len(known) == len(set(keys)) else None
 
     def _ask(self, request: Ask, forecast: Forecast) -> Any:
-        fingerprint = self.caller.fingerprint(request.model)
-        keys = [call_key(fingerprint, call) for call in request.calls]
-        known = self.ledger.get(keys)
-        forecast.example = forecast.example or request.calls
-        forecast.known += sum(key in known for key in keys)
-        missing = [c for c, key in zip(request.calls, keys, strict=True) if key not in known]
-        forecast.paid += len(missing)
-        forecast.prompt_tokens += sum(self._tokens(request.model, call) for call in missing)
-        return None if missing else [known[key] for key in keys]
+        forecast.example = forecast.example or request.calls[0].messages
+        fingerprint = self._fingerprint(request.model)
+        keys = [call_key(fingerprint or request.model, call) for call in request.calls]
+        known = self.ledger.get(keys) if fingerprint else {}
+        for key, call in zip(keys, request.calls, strict=True):
+            self._count(request.model, key, call, forecast, known=key in known)
+        if any(key not in known for key in keys):
+            return None
+        return [known[key] for key in keys]
 
-    def _tokens(self, model: str, call: Call) -> int:
-        if model not in self._tokenizers:
-            from chains.models import open_tokenizer
+    def _count(
+        self, model: str, key: bytes, call: Call, forecast: Forecast, *, known: bool
+    ) -> None:
+        if known or key in self._paid:
+            forecast.known += 1
+            return
+        self._paid.add(key)
+        forecast.paid += 1
+        forecast.prompt_tokens += self.tokens(model, call.messages)
 
-            self._tokenizers[model] = open_tokenizer(self.loaded.model(model))
-        tokenizer = self._tokenizers[model]
-        return sum(int(tokenizer.count(message.content)) for message in call.messages)
+    def _fingerprint(self, model: str) -> str | None:
+        """None for a model that is not on this machine: the ledger cannot know its calls."""
+        if model not in self._prints:
+            try:
+                self._prints[model] = self.caller.fingerprint(model)
+            except ModelError as exc:
+                say(f"warning: {model}: {exc}")
+                self._prints[model] = None
+        return self._prints[model]
+
+
+def _calls_and_rows(stage: Stage) -> tuple[int, int]:
+    """The calls that a row is assumed to cost at a stage, and the rows it is assumed to become."""
+    variants = getattr(stage, "variants", 0)
+    if variants:
+        return variants, variants + getattr(stage, "keep_original", False)
+    decoding = getattr(stage, "decoding", None)
+    replies = getattr(decoding, "n", 1)
+    return (1 if getattr(decoding, "joint", False) else replies), replies

@@ -73,23 +73,43 @@ class RunFolder:
         self.progress_file = path / "progress.jsonl"
         self.manifest_file = path / "manifest.json"
         self.dataset = path / "dataset"
+        self._origin_file = path / ".origin"
         self._files: dict[Path, tuple[io.FileIO, Any]] = {}
 
-    def create(self, job: Mapping[str, JSON]) -> None:
-        """Make the folder with its resolved job; nothing happens where it has one.
+    def begun(self) -> bool:
+        """Whether a run has begun here; a file called job.yaml may also be the user's own."""
+        marks = (self._origin_file, self.progress_file)
+        return self.job_file.is_file() and any(mark.exists() for mark in marks)
+
+    def create(self, job: Mapping[str, JSON], start: Path | None = None) -> None:
+        """Make the folder with its resolved job; nothing happens where a run has begun.
+
+        Args:
+            job: The resolved job.
+            start: The folder that the job's relative paths start from.
 
         Raises:
             UsageError: The folder holds something else.
             ResourceError: It cannot be written.
         """
-        if self.job_file.exists():
+        if self.begun():
             return
-        if self.path.exists() and any(p.name != ".lock" for p in self.path.iterdir()):
+        if self.path.exists() and any(not p.name.startswith(".") for p in self.path.iterdir()):
             fix = "give --out a new or empty folder"
             raise UsageError("the folder exists and is not a run", fix=fix, file=self.path)
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
+        if start is not None:  # as the way there from here: a run folder holds no absolute path
+            write_atomically(self._origin_file, os.path.relpath(start, self.path.resolve()))
         write_atomically(self.job_file, dump_yaml(job))
+
+    def start(self) -> Path:
+        """The folder that the job's relative paths start from; this one where that is lost."""
+        try:
+            way = self._origin_file.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return self.path.resolve()
+        return (self.path.resolve() / way).resolve()
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -202,7 +222,7 @@ class RunFolder:
         try:
             loaded: dict[str, Any] = json.loads(self.manifest_file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as exc:
-            fix = f"textmill resume {self.path} writes it anew"
+            fix = f"python run_pipeline.py resume {self.path} writes it anew"
             raise CorruptRunError("cannot be read", fix=fix, file=self.manifest_file) from exc
         return loaded
 
@@ -282,8 +302,8 @@ def open_run(path: Path) -> RunFolder:
         UsageError: There is none.
     """
     folder = RunFolder(path)
-    if not folder.job_file.is_file():
-        fix = "textmill ls lists the runs"
+    if not folder.begun():
+        fix = "python run_pipeline.py ls lists the runs"
         raise UsageError("no such run", fix=fix, file=path)
     return folder
 

@@ -8,6 +8,7 @@ Every error names file, line and key: `error: demo.yaml:31: stages.2.threshold: 
 """
 
 import importlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,15 +24,14 @@ from pipelines.sources import SOURCES, Source
 from pipelines.stages import STAGES, Stage
 from prompts.errors import SourceError, TextmillError, UsageError, unknown
 from prompts.prompt import Prompt, load_prompt
-from prompts.registry import Registry, dotted, validate
+from prompts.registry import Registry, described, dotted, validate
 from prompts.strict_yaml import Document, read_yaml_file
 from prompts.yaml_scalars import shorten
 
 PROJECT = Path(__file__).resolve().parent.parent
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-DEVICES = {"aux", "con", "nul", "prn", *(f"{d}{n}" for d in ("com", "lpt") for n in range(10))}
-"""Names that Windows takes for devices: folders with them cannot be copied there."""
+# Names that Windows takes for devices: folders with them cannot be copied there.
+_DEVICES = {"aux", "con", "nul", "prn", *(f"{d}{n}" for d in ("com", "lpt") for n in range(10))}
 
 
 class Budget(BaseModel):
@@ -66,7 +66,7 @@ class Job(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, Field(pattern=NAME)]
+    name: str
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
     rows: Annotated[int, Field(ge=1)] | None = None
     block: Annotated[int, Field(ge=1, le=100_000)] = 64
@@ -92,9 +92,10 @@ class Job(BaseModel):
 
     @field_validator("name")
     @classmethod
-    def _name_is_no_device(cls, value: str) -> str:
-        if value.lower() in DEVICES:
-            raise ValueError("take another name: to Windows this one is a device")
+    def _name_is_fit_for_a_folder(cls, value: str) -> str:
+        fault = fault_of_name(value)
+        if fault:
+            raise ValueError(fault)
         return value
 
     def as_data(self) -> dict[str, JSON]:
@@ -109,6 +110,13 @@ class Job(BaseModel):
     def sha(self) -> str:
         """16 hex digits that change with anything in the resolved job."""
         return digest(self.as_data())
+
+
+def fault_of_name(name: str) -> str:
+    """What to do about a job's name that is not fit for files and folders; empty if it is."""
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+        return "use letters, digits, '-' and '_', 64 at most, a letter or digit first"
+    return "take another name: on Windows it is a device's" if name.lower() in _DEVICES else ""
 
 
 class LoadedJob:
@@ -129,6 +137,7 @@ class LoadedJob:
         self.folder = folder
         self._overrides = overrides
         self._prompts: dict[str, Prompt] = {}
+        self._models_in_use: set[str] = set()
 
     @property
     def seed(self) -> int:
@@ -198,12 +207,22 @@ class LoadedJob:
         used = {name: prompt.source for name, prompt in self._prompts.items()}
         return self.job.model_copy(update={"prompts": {**self.job.prompts, **used}})
 
+    def use_model(self, name: str, *, key: str = "") -> ModelSpec:
+        """As `model`, for a stage that will call it: it then counts as in use."""
+        spec = self.model(name, key=key)
+        self._models_in_use.add(name)
+        return spec
+
+    def used_models(self) -> list[str]:
+        """Names of the models that `check` found in use by stages, in the job's order."""
+        return [name for name in self.job.models if name in self._models_in_use]
+
     def used_prompts(self) -> dict[str, Prompt]:
         """The prompts that `check` found in use, by name."""
         return dict(self._prompts)
 
     def _fault_in_own_prompt(self, name: str, exc: UsageError) -> UsageError:
-        """A fault of a prompt that is written in the job itself, with the line of the job's file."""
+        """A fault of a prompt that is written in the job itself, with the line of the job."""
         key = f"prompts.{name}"
         line = self.document.line_within(key, exc.line or 1)
         exc.file, exc.line, exc.key = self.document.file, line, dotted(key, exc.key)
@@ -223,9 +242,10 @@ def load_job(
     Raises:
         UsageError: The file cannot be read, is not a job, or an override does not fit.
     """
-    if not path.exists():
+    if not path.is_file():
         fix = "give the path of a job file; shipped ones are in pipelines/recipes"
-        raise UsageError("no such job file", fix=fix, file=path)
+        problem = "not a file" if path.exists() else "no such job file"
+        raise UsageError(problem, fix=fix, file=path)
     document = read_yaml_file(path)
     data = document.mapping("a job")
     keys = tuple(apply_override(data, override) for override in overrides or [])
@@ -264,7 +284,7 @@ def _located(exc: TextmillError, document: Document, keys: tuple[str, ...]) -> T
 
 def _build_all(registry: Registry[Any], items: Any, section: str) -> tuple[Any, ...]:
     if not isinstance(items, list | tuple):
-        found = type(items).__name__
+        found = described(items)
         fix = "begin each item with '- '"
         raise UsageError(f"'{section}' is a list, found {found}", fix=fix, key=section)
     return tuple(registry.build(item, key=f"{section}.{i}") for i, item in enumerate(items))

@@ -6,6 +6,7 @@ finished.run.accepted, finished.exports
 
 import os
 import secrets
+import shlex
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +23,8 @@ from pipelines.ledger import Ledger
 from pipelines.manifest import dump, make_manifest
 from pipelines.rows import JSON
 from pipelines.runner import Run, Watch, run
-from prompts.errors import TextmillError, UsageError
+from prompts.errors import CorruptRunError, ModelError, TextmillError, UsageError
+from prompts.registry import dotted
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,8 @@ def find_run(text: str) -> RunFolder:
 
 
 def reopen(folder: RunFolder) -> LoadedJob:
-    """The job of a run, with the prompts it began with."""
-    return load_job(folder.job_file)
+    """The job of a run, with the prompts it began with; its paths start where they first did."""
+    return load_job(folder.job_file, folder=folder.start())
 
 
 def launch(loaded: LoadedJob, path: Path, options: Options) -> Launched:
@@ -97,9 +99,9 @@ def launch(loaded: LoadedJob, path: Path, options: Options) -> Launched:
     loaded.check()
     folder = RunFolder(path)
     resolved = loaded.resolved().as_data()
-    if folder.job_file.exists():
+    if folder.begun():
         _same_job(resolved, reopen(folder), path)
-    folder.create(resolved)
+    folder.create(resolved, loaded.folder)
     with folder.lock(), Ledger(options.ledger or path.parent / "ledger.sqlite") as ledger:
         return _run_and_export(loaded, folder, ledger, options)
 
@@ -117,8 +119,11 @@ def export(folder: RunFolder, exporter: Any, target: Path, *, overwrite: bool) -
     """Export a finished run once more, in another format or place.
 
     Raises:
-        UsageError: The target exists, or the rows do not fit the format.
+        UsageError: The run is not finished, the target exists, or the rows do not fit the format.
     """
+    if not folder.manifest_file.exists():
+        fix = f"go on with it first: python run_pipeline.py resume {shlex.quote(str(folder.path))}"
+        raise UsageError("the run is not finished", fix=fix, file=folder.path)
     finished = Finished(folder.rows, folder.manifest(), reopen(folder).job.as_data())
     return place(lambda to: exporter.write(finished, to), target, overwrite=overwrite)
 
@@ -142,9 +147,13 @@ def _run_and_export(
         stop_requested=watch.stop_requested,
         on_batch=lambda: watch.on_batch(caller),
     )
-    outcome = run(loaded, folder, caller, watch)
-    if not outcome.fresh and folder.manifest_file.exists() and _all_exported(folder):
-        return Launched(folder.path, outcome, folder.manifest()["exports"], caller.meter)
+    try:
+        outcome = run(loaded, folder, caller, watch)
+    except ModelError as exc:
+        raise loaded.located(exc) from exc
+    exported = None if outcome.fresh else _exported(folder)
+    if exported is not None:
+        return Launched(folder.path, outcome, exported, caller.meter)
     manifest = make_manifest(loaded, outcome, caller)
     finished = Finished(folder.rows, manifest, loaded.resolved().as_data())
     taken: set[str] = set()
@@ -154,15 +163,21 @@ def _run_and_export(
             write = partial(exporter.write, finished)
             written = place(write, folder.path / name, overwrite=True)
         except TextmillError as exc:
-            exc.key = exc.key or f"exports.{index}"
+            exc.key = dotted(f"exports.{index}", exc.key)
             raise
         manifest["exports"].append({"kind": exporter.kind, "path": name, **written})
     write_atomically(folder.manifest_file, dump(manifest))
     return Launched(folder.path, outcome, manifest["exports"], caller.meter)
 
 
-def _all_exported(folder: RunFolder) -> bool:
-    return all((folder.path / entry["path"]).exists() for entry in folder.manifest()["exports"])
+def _exported(folder: RunFolder) -> list[dict[str, Any]] | None:
+    """What a finished run has exported; None where manifest or exports are missing or damaged."""
+    try:
+        exports: list[dict[str, Any]] = folder.manifest()["exports"]
+        whole = all((folder.path / entry["path"]).exists() for entry in exports)
+    except (CorruptRunError, KeyError, TypeError):
+        return None
+    return exports if whole else None
 
 
 def _target_name(kind: str, taken: set[str]) -> str:
@@ -182,5 +197,5 @@ def _same_job(now: dict[str, JSON], before: LoadedJob, path: Path) -> None:
         return
     keys = [key for key in now if now[key] != then.get(key)]
     fix = "give --out a new folder; calls that did not change come from the ledger"
-    problem = f"the run there was made by another job: {', '.join(keys)} differ"
+    problem = f"the run there was begun by another job; these keys differ: {', '.join(keys)}"
     raise UsageError(problem, fix=fix, file=path)

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from chains.calls import Call, Reply
+from pipelines.files import disk_errors
 from pipelines.rows import canonical
 from prompts.errors import CorruptRunError, ResourceError
 
@@ -70,14 +71,13 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
+        with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+        try:
             self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_SCHEMA)
-        except OSError as exc:
-            raise ResourceError(f"cannot write the ledger: {exc.strerror}", file=path) from exc
         except sqlite3.Error as exc:
             raise self._wrapped(exc) from exc
 

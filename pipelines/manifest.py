@@ -74,8 +74,9 @@ def make_manifest(loaded: LoadedJob, run: Run, caller: Caller) -> dict[str, Any]
         },
         "versions": package_versions(),
         "machine": machine_class(),
-        "models": caller.describe(),
-        "prompts": {name: prompt.sha for name, prompt in loaded.used_prompts().items()},
+        "models": caller.describe(loaded.used_models()),
+        "embedder": _embedder(loaded, caller),
+        "prompts": {_shown(name): prompt.sha for name, prompt in loaded.used_prompts().items()},
         "stages": run.counts,
         "rows": run.accepted,
         "rejected": sum(sum(entry["rejected"].values()) for entry in run.counts),
@@ -83,6 +84,18 @@ def make_manifest(loaded: LoadedJob, run: Run, caller: Caller) -> dict[str, Any]
         "reproducible": run.stop != "budget: minutes",
         "exports": [],
     }
+
+
+def _embedder(loaded: LoadedJob, caller: Caller) -> dict[str, str] | None:
+    """Name and fingerprint of the embedder; None where no stage asks it."""
+    if not any(stage.uses_embedder() for stage in loaded.job.stages):
+        return None
+    return {"name": loaded.job.embedder, "fingerprint": caller.embedder().fingerprint}
+
+
+def _shown(name: str) -> str:
+    """A prompt's name; of one given by its absolute path the file's name alone."""
+    return Path(name).name if Path(name).is_absolute() else name
 
 
 def dump(manifest: dict[str, Any]) -> str:

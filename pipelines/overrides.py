@@ -22,7 +22,7 @@ def apply_override(data: dict[str, Any], override: str) -> str:
     """
     path, equals, text = override.partition("=")
     if not equals or not path:
-        raise UsageError(f"--set {override}: not KEY=VALUE", fix="write --set rows=20")
+        raise UsageError(f"--set {override}: not KEY=VALUE", fix=f"write --set {override}=VALUE")
     value = _read(path, text)
     current: Any = data
     parts = path.split(".")
@@ -36,10 +36,11 @@ def apply_override(data: dict[str, Any], override: str) -> str:
             index: Any = int(part)
         elif isinstance(current, dict):
             index = part
-            if not last and not isinstance(current.get(part), dict | list):
+            if not last and current.get(part) is None:
                 current[part] = {}
         else:
-            raise UsageError(f"--set {path}: '{dotted(*parts[:position])}' holds no keys")
+            at = dotted(*parts[:position])
+            raise UsageError(f"--set {path}: '{at}' holds no keys", fix=f"write --set {at}=VALUE")
         if last:
             current[index] = value
         else:

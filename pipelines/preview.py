@@ -1,84 +1,202 @@
 """`preview`: a few seed rows through all stages, with every prompt, reply and verdict in sight.
 
+    === row 1 of 3: 0 9f2c4be0a1d35c77
+        topic    | night trains
+
+    --- question (generate)
+        user     | Ask about night trains.
+        reply    | When did night trains begin to run?
+                 [writer: stop, 12 tokens in, 9 out]
+        accepted
+        question | When did night trains begin to run?
+
+    --- length
+        rejected: too_short (unit: words, length: 7, min: 9, max: None)
+
 Nothing is written but the ledger, so a later run of the same job does not pay for these calls
 again.
 """
 
+import json
 import tempfile
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from chains.calls import Reply
+from chains.calls import Message, Reply
 from pipelines.calling import Caller
-from pipelines.console import plain, row_lines, show
+from pipelines.console import (
+    BAD,
+    GOOD,
+    HEAD,
+    NOTE,
+    STAGE,
+    Line,
+    beside,
+    detail_text,
+    labelled,
+    say,
+    show_lines,
+)
 from pipelines.job import LoadedJob
 from pipelines.launch import outputs_folder
 from pipelines.ledger import Ledger
-from pipelines.rows import Rejection, Row
+from pipelines.rows import JSON, Outcome, Rejection, Row
 from pipelines.runner import StageContext
-from pipelines.stages import Ask
+from pipelines.stages import Ask, ModelStage, Stage, Work, drive
 from pipelines.supply import supply
 
 
-class _Listening(Caller):
-    """A caller that keeps what was asked and answered since it was last looked at."""
+class Exchange(NamedTuple):
+    """What a stage asked a model about one row, and the answers."""
 
-    heard: list[tuple[Ask, list[list[Reply]]]]
-
-    def answer(self, ask: Ask) -> list[list[Reply]]:
-        replies = super().answer(ask)
-        self.heard.append((ask, replies))
-        return replies
+    ask: Ask
+    answers: list[list[Reply]]
 
 
 def preview_job(loaded: LoadedJob, count: int, ledger: Path | None, offline: bool) -> None:
-    """Show what `count` seed rows become, stage by stage."""
+    """Show what `count` seed rows become, row by row.
+
+    Raises:
+        TextmillError: The job does not fit together, or a source or a model fails.
+    """
     loaded.check()
     with Ledger(ledger or _default_ledger()) as memory:
-        caller = _Listening(loaded.job.models, loaded.job.embedder, memory, offline=offline)
-        caller.heard = []
-        outcomes = (item.outcome for item in supply(loaded, passes=1))
-        rows = list(islice((o for o in outcomes if isinstance(o, Row)), count))
-        show("\n".join(_sources(rows)))
-        for stage in loaded.job.stages:
-            context = StageContext(stage, loaded, caller)
-            came = list(stage.run(iter(rows), context))
-            show(f"\n=== {stage.name} ({stage.kind})")
-            show("\n".join(_exchanges(caller)))
-            for outcome in came:
-                show("\n".join(_verdict(outcome)))
-            rows = sorted((o for o in came if isinstance(o, Row)), key=lambda row: row.order)
+        caller = Caller(loaded.job.models, loaded.job.embedder, memory, offline=offline)
+        stories, accepted = _stories(loaded, caller, count)
+    for lines in stories:
+        show_lines([*lines, Line("")])
+    meter = caller.meter
+    say(
+        f"{len(accepted)} accepted; calls: {meter.calls}, {meter.known} of them from the ledger; "
+        "nothing was written but the ledger"
+    )
+
+
+def _stories(loaded: LoadedJob, caller: Caller, count: int) -> tuple[list[list[Line]], list[Row]]:
+    """The lines of each family and of what could not be read, and the rows that came through."""
+    rows, unreadable = _first(loaded, count)
+    stories: dict[str, list[Line]] = {}
+    for number, row in enumerate(rows, start=1):
+        title = f"=== row {number} of {len(rows)}: {row.order[0]} {row.id}"
+        stories[row.family] = [Line(title, HEAD), *_columns(row.data)]
+    for stage in loaded.job.stages:
+        if not rows:
+            break
+        if isinstance(stage, ModelStage):
+            say(f"{stage.name}: asking about {len(rows)} rows")
+        came, heard = _through(stage, rows, StageContext(stage, loaded, caller))
+        for family in dict.fromkeys(_row(outcome).family for outcome in came):
+            story = stories.setdefault(family, [Line(f"=== family {family}", HEAD)])
+            story += _step(stage, family, rows, came, heard)
+        rows = sorted((o for o in came if isinstance(o, Row)), key=lambda row: row.order)
+    return [[*_refused(bad)] for bad in unreadable] + list(stories.values()), rows
+
+
+def _first(loaded: LoadedJob, count: int) -> tuple[list[Row], list[Rejection]]:
+    """The first rows of the sources, and what stood before and between them and cannot be read."""
+    rows: list[Row] = []
+    unreadable: list[Rejection] = []
+    for item in takewhile(lambda _: len(rows) < count, supply(loaded, passes=1)):
+        if isinstance(item.outcome, Row):
+            rows.append(item.outcome)
+        else:
+            unreadable.append(item.outcome)
+    return rows, unreadable
+
+
+def _through(
+    stage: Stage, rows: Sequence[Row], context: StageContext
+) -> tuple[list[Outcome], dict[str, list[Exchange]]]:
+    """The rows' outcomes, and by row id what models were asked; batched as in a run."""
+    heard: dict[str, list[Exchange]] = {row.id: [] for row in rows}
+    if not isinstance(stage, ModelStage):
+        return list(stage.run(iter(rows), context)), heard
+    works = [_overheard(stage.safe_work(row, context), heard[row.id]) for row in rows]
+    return [outcome for outcomes in drive(works, context) for outcome in outcomes], heard
+
+
+def _overheard(work: Work, heard: list[Exchange]) -> Work:
+    answer: Any = None
+    while True:
+        try:
+            request = work.send(answer)
+        except StopIteration as stop:
+            outcomes: list[Outcome] = stop.value
+            return outcomes
+        answer = yield request
+        if isinstance(request, Ask):
+            heard.append(Exchange(request, answer))
+
+
+def _step(
+    stage: Stage,
+    family: str,
+    rows: Sequence[Row],
+    came: Sequence[Outcome],
+    heard: Mapping[str, list[Exchange]],
+) -> Iterator[Line]:
+    """One stage's part in the story of a family."""
+    kind = "" if stage.name == stage.kind else f" ({stage.kind})"
+    yield Line("")
+    yield Line(f"--- {stage.name}{kind}", STAGE)
+    shown: tuple[Message, ...] = ()
+    for row in rows:
+        for exchange in heard[row.id] if row.family == family else ():
+            for call, replies in zip(exchange.ask.calls, exchange.answers, strict=True):
+                if call.messages != shown:
+                    yield from _prompt(call.messages)
+                shown = call.messages
+                yield from _replies(exchange.ask.model, replies)
+    mine = [outcome for outcome in came if _row(outcome).family == family]
+    for outcome in mine:
+        place = f" {'.'.join(map(str, _row(outcome).order))}" if len(mine) > 1 else ""
+        yield from _verdict(outcome, rows, place)
+
+
+def _prompt(messages: Sequence[Message]) -> Iterator[Line]:
+    for message in messages:
+        yield from labelled(message.role, message.content)
+
+
+def _replies(model: str, replies: Sequence[Reply]) -> Iterator[Line]:
+    for reply in replies:
+        if reply.finish == "error":
+            yield from labelled("no reply", reply.error, BAD)
+            continue
+        yield from labelled("reply", reply.text)
+        tokens = f"{reply.prompt_tokens} tokens in, {reply.completion_tokens} out"
+        yield beside(f"[{model}: {reply.finish}, {tokens}]", NOTE)
+
+
+def _verdict(outcome: Outcome, rows: Sequence[Row], place: str) -> Iterator[Line]:
+    if isinstance(outcome, Rejection):
+        detail = {key: value for key, value in outcome.detail.items() if key != "reply"}
+        reason = f"    rejected{place}: {outcome.reason}{detail_text(detail)}"
+        yield Line(reason, BAD)
+        return
+    yield Line(f"    accepted{place}", GOOD)
+    before = next((r.data for r in rows if r.order == outcome.order[: len(r.order)]), {})
+    changed = {k: v for k, v in outcome.data.items() if k not in before or before[k] != v}
+    yield from _columns(changed)
+
+
+def _refused(bad: Rejection) -> Iterator[Line]:
+    yield Line(f"=== not readable: {bad.row.data['key']}", HEAD)
+    yield Line(f"    rejected: {bad.reason}{detail_text(bad.detail)}", BAD)
+
+
+def _columns(data: Mapping[str, JSON]) -> Iterator[Line]:
+    for column, value in data.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        yield from labelled(column, text)
+
+
+def _row(outcome: Outcome) -> Row:
+    return outcome.row if isinstance(outcome, Rejection) else outcome
 
 
 def _default_ledger() -> Path:
     folder = outputs_folder()
     return (folder if folder.is_dir() else Path(tempfile.gettempdir())) / "ledger.sqlite"
-
-
-def _sources(rows: list[Row]) -> Iterator[str]:
-    yield f"=== {len(rows)} seed rows"
-    for row in rows:
-        yield from row_lines(row.as_json())
-
-
-def _exchanges(caller: _Listening) -> Iterator[str]:
-    for ask, answers in caller.heard:
-        for call, replies in zip(ask.calls, answers, strict=True):
-            yield f"--- to {ask.model}"
-            for message in call.messages:
-                yield f"    {message.role}: {plain(message.content)}"
-            for reply in replies:
-                found = reply.error or plain(reply.text)
-                yield f"    -> [{reply.finish}, {reply.completion_tokens} tokens] {found}"
-    caller.heard.clear()
-
-
-def _verdict(outcome: Row | Rejection) -> list[str]:
-    if isinstance(outcome, Rejection):
-        return ["- " + line if i == 0 else line for i, line in enumerate(_rejected(outcome))]
-    return ["+ " + line if i == 0 else line for i, line in enumerate(row_lines(outcome.as_json()))]
-
-
-def _rejected(outcome: Rejection) -> list[str]:
-    return row_lines({**outcome.as_json(), "stage": "this stage"})

@@ -159,7 +159,8 @@ class _Runner:
     def run(self) -> Run:
         progress = self.folder.recover(identity(self.loaded))
         if progress.done:
-            return Run(progress.done, progress.accepted, progress.counts, fresh=False)
+            counts = Funnel(progress.counts).counts()  # in the order that a fresh run gives them
+            return Run(progress.done, progress.accepted, counts, fresh=False)
         self._restore(progress)
         self.watch.on_start(self.job.rows, progress.accepted, progress.cut)
         passes = self.job.passes or (1 if self.job.rows is None else None)

@@ -1,11 +1,13 @@
 """`init`: a job of one's own to begin with: the job, its prompt and a few seed rows."""
 
+import shlex
 from pathlib import Path
 
 from pipelines.console import show
 from pipelines.files import write_atomically
-from pipelines.job import NAME
+from pipelines.job import fault_of_name
 from prompts.errors import UsageError
+from prompts.yaml_scalars import shorten
 
 _JOB = """\
 name: {name}
@@ -47,11 +49,9 @@ def write_starter(name: str, folder: Path) -> None:
     Raises:
         UsageError: The name is not fit for a file, or one of the files exists.
     """
-    import re
-
-    if not re.fullmatch(NAME, name):
-        fix = "use letters, digits, '-' and '_', 64 at most, beginning with a letter or digit"
-        raise UsageError(f"'{name}' is not fit for a name", fix=fix)
+    fault = fault_of_name(name)
+    if fault:
+        raise UsageError(f"'{shorten(name)}' is not fit for a name", fix=fault)
     job = folder / f"{name}.yaml"
     files = {
         job: _JOB.format(name=name),
@@ -65,4 +65,4 @@ def write_starter(name: str, folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text)
         show(str(path))
-    show(f"run it with: python run_pipeline.py run {job}")
+    show(f"run it with: python run_pipeline.py run {shlex.quote(str(job))}")

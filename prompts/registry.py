@@ -17,6 +17,24 @@ from pydantic import BaseModel, ValidationError
 
 from prompts.errors import UsageError, nearest, unknown
 
+_SECRETS = {"api_key"}
+
+# What to do about pydantic's findings, by their type, where its own words are not those of YAML.
+_FIXES = {
+    "bool_parsing": "write true or false",
+    "bool_type": "write true or false",
+    "dict_type": "write a mapping, such as {key: value}",
+    "float_parsing": "write a number",
+    "float_type": "write a number",
+    "int_from_float": "write a whole number",
+    "int_parsing": "write a whole number",
+    "int_type": "write a whole number",
+    "list_type": "write a list, such as [a, b]",
+    "model_type": "write a mapping, such as {key: value}",
+    "string_type": "write text, in quotes where it looks like a number",
+    "tuple_type": "write a list, such as [a, b]",
+}
+
 PartT = TypeVar("PartT", bound=BaseModel)
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -59,12 +77,24 @@ class Registry(Generic[PartT]):
             UsageError: Not a mapping, an unknown name, an unknown key or a value out of range.
         """
         if not isinstance(data, Mapping):
-            found = type(data).__name__
-            raise UsageError(f"a {self.what} is a mapping, found {found}", key=key)
+            fix = f"write {{{self.tag}: NAME}} with one of: {', '.join(self.names())}"
+            found = described(data)
+            raise UsageError(f"a {self.what} is a mapping, found {found}", fix=fix, key=key)
         if not isinstance(data.get(self.tag), str):
             fix = f"add '{self.tag}: NAME' with one of: {', '.join(self.names())}"
             raise UsageError(f"{self.what} has no '{self.tag}'", fix=fix, key=key)
         return validate(self.find(data[self.tag], key=dotted(key, self.tag)), data, key=key)
+
+
+def described(value: Any) -> str:
+    """What a value of YAML is, in words: "a list", "text", "nothing"."""
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return "nothing" if value is None else f"the value {value!r}"
 
 
 def dotted(*parts: object) -> str:
@@ -88,7 +118,8 @@ def validate(cls: type[ModelT], data: Any, *, key: str = "") -> ModelT:
 
 def _first_finding(cls: type[BaseModel], exc: ValidationError, key: str) -> UsageError:
     findings = exc.errors(include_url=False)
-    first = findings[0]
+    strays = (finding for finding in findings if finding["type"] == "extra_forbidden")
+    first = next(strays, findings[0])  # a misspelled key is also a missing one
     place = dotted(key, *first["loc"])
     more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
     if first["type"] == "extra_forbidden":
@@ -101,8 +132,11 @@ def _first_finding(cls: type[BaseModel], exc: ValidationError, key: str) -> Usag
         return UsageError(f"missing{more}", fix=f"add '{first['loc'][-1]}'", key=place)
     shown = repr(first["input"])
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    if first["loc"] and first["loc"][-1] in _SECRETS:
+        shown = "a value that is not shown here"
     message = first["msg"].removeprefix("Value error, ")
-    return UsageError(f"found {shown}{more}", fix=message[0].lower() + message[1:], key=place)
+    fix = _FIXES.get(first["type"], message[0].lower() + message[1:])
+    return UsageError(f"found {shown}{more}", fix=fix, key=place)
 
 
 def _fields_at(cls: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:

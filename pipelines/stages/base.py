@@ -17,6 +17,7 @@ again) reads from top to bottom. The generators of a whole block advance togethe
 round.
 """
 
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, TypeVar
@@ -25,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chains.calls import Call, Message, Reply
 from pipelines.rows import JSON, Fault, Outcome, Rejection, Row
+from prompts.errors import TextmillError, UsageError
 from prompts.registry import Registry
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+
+_SHOWN = 500  # characters of an exception's message that are kept
 
 
 class Ask(NamedTuple):
@@ -143,6 +147,10 @@ class Stage(BaseModel):
         """Columns a row has after this stage and may not have had before."""
         return set()
 
+    def uses_embedder(self) -> bool:
+        """Whether the stage asks the job's embedder."""
+        return False
+
     def check(self, job: JobView) -> None:
         """Check prompts and models before any is loaded.
 
@@ -171,9 +179,13 @@ class Map(Stage):
         raise NotImplementedError
 
     def run(self, rows: Iterator[Row], context: Context) -> Iterator[Outcome]:
-        """Apply to each row."""
+        """Apply to each row; one that makes the stage raise is rejected."""
         for row in rows:
-            yield self.apply(row)
+            try:
+                outcome = self.apply(row)
+            except Exception as exc:
+                outcome = rejected_by(exc, row)
+            yield outcome
 
 
 class Filter(Stage):
@@ -184,9 +196,13 @@ class Filter(Stage):
         raise NotImplementedError
 
     def run(self, rows: Iterator[Row], context: Context) -> Iterator[Outcome]:
-        """Keep the rows without a fault."""
+        """Keep the rows without a fault; one that makes the stage raise has one."""
         for row in rows:
-            fault = self.fault(row)
+            try:
+                fault = self.fault(row)
+            except Exception as exc:
+                yield rejected_by(exc, row)
+                continue
             if fault is None:
                 yield row
             elif isinstance(fault, str):
@@ -204,12 +220,37 @@ class ModelStage(Stage):
 
     def run(self, rows: Iterator[Row], context: Context) -> Iterator[Outcome]:
         """Advance the work on all rows together, one batch of requests a round."""
-        works = [self.work(row, context) for row in rows]
-        for outcomes in _drive(works, context):
+        works = [self.safe_work(row, context) for row in rows]
+        for outcomes in drive(works, context):
             yield from outcomes
 
+    def safe_work(self, row: Row, context: Context) -> Work:
+        """`work`, but a row that makes the stage raise is rejected."""
+        try:
+            return (yield from self.work(row, context))
+        except Exception as exc:
+            return [rejected_by(exc, row)]
 
-def _drive(works: list[Work], context: Context) -> list[list[Outcome]]:
+
+def rejected_by(exc: Exception, row: Row) -> Rejection:
+    """The rejection of a row that a stage could not work on: no single row may stop a run.
+
+    The reason is `unusable` for what the project itself refuses, such as a null value in a prompt,
+    and `failed` for any other exception.
+
+    Raises:
+        Exception: `exc` again where it is not about the row: a model, a file, the memory.
+    """
+    if isinstance(exc, UsageError):
+        return Rejection(row, "unusable", {"found": exc.problem})
+    if isinstance(exc, TextmillError | OSError | MemoryError):
+        raise exc
+    message = re.sub(r"\b0x[0-9a-fA-F]+", "0x...", str(exc))  # addresses differ from run to run
+    return Rejection(row, "failed", {"error": type(exc).__name__, "message": message[:_SHOWN]})
+
+
+def drive(works: Sequence[Work], context: Context) -> list[list[Outcome]]:
+    """Advance all works together, one batch of requests a round; the outcomes of each."""
     results: list[list[Outcome]] = [[] for _ in works]
     waiting: dict[int, Request] = {}
 

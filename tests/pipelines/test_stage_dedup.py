@@ -171,10 +171,11 @@ def test_several_columns_are_one_text() -> None:
         row(id="r0", question="Why?", answer="So."),
         row(id="r1", question="Why?", answer="No."),
         row(id="r2", question="why", answer="so"),
-        row(id="r3", question="Why? So.", answer=""),
+        row(id="r3", question="Why? So.", answer="No."),
+        row(id="r4", question="Why?", answer="So no."),
     ]
     stage = Dedup(field=("question", "answer"), method="exact")
-    assert reasons(outcomes(stage, rows)) == ["", "", "duplicate", ""]
+    assert reasons(outcomes(stage, rows)) == ["", "", "duplicate", "", ""]
 
 
 def test_other_values_are_compared_as_json() -> None:

@@ -32,9 +32,9 @@ def test_a_variant_must_pass_every_gate(
 
 def test_a_fault_shows_what_was_measured() -> None:
     gates = Gates()
-    numbers = gates.fault(ORIGINAL, "On 2 Mondays, the museum opens its doors.")
+    numbers = gates.fault("At 9 on 3 days.", "On 2 days at nine.")
     assert numbers is not None
-    assert numbers.detail == {"missing": ["9"], "added": ["2"]}
+    assert numbers.detail == {"missing": ["3"], "added": ["2"]}
     meaning = gates.fault("It is warm today.", "Today it is cold here.", 0.61234)
     assert meaning is not None
     assert meaning.detail == {"similarity": 0.6123, "least": 0.8}

@@ -64,10 +64,19 @@ def test_the_original_stays_and_a_variant_joins_its_family() -> None:
 
 
 def test_without_the_original_the_first_variant_takes_its_place() -> None:
-    results = run(paraphrase(keep_original=False, variants=2), GOOD[:2])
+    results = run(paraphrase(keep_original=False, variants=2), [*GOOD[:2]])
     assert [r.data["text"] for r in results if isinstance(r, Row)] == GOOD[:2]
     assert [r.id == "r5" for r in results if isinstance(r, Row)] == [True, False]
     assert [r.order for r in results if isinstance(r, Row)] == [(5, 0), (5, 1)]
+
+
+def test_every_variant_has_seeds_of_its_own() -> None:
+    before, stage = row(id="r5", text=ORIGINAL), paraphrase(variants=2)
+    context = FakeContext(stage)
+    _, *variants = run(stage, [*GOOD[:2]])
+    found = [variant.history[-1]["seed"] for variant in variants if isinstance(variant, Row)]
+    assert found == [context.seed(before, 0, 0), context.seed(before, 0, 1)]
+    assert found[0] != found[1]
 
 
 def test_a_row_without_any_variant_is_rejected_under_its_own_id() -> None:

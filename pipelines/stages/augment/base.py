@@ -85,6 +85,10 @@ class Augment(ModelStage):
         """The column with the text."""
         return {self.field}
 
+    def uses_embedder(self) -> bool:
+        """Whether the gates look at the meaning."""
+        return self.gates.similarity is not None
+
     def propose(self, row: Row, text: str, slot: int, attempt: int, context: Context) -> Proposing:
         """Yield requests, be sent their answers, return a candidate.
 

@@ -20,6 +20,12 @@ from pipelines.rows import JSON, Fault
 class Gates(BaseModel):
     """The bounds between an original and a variant of it.
 
+    The defaults were chosen on pairs that people had judged, with all-MiniLM-L6-v2. A cosine of 0.8
+    keeps 80 % of STS-B's equivalent pairs (score 4 and more) and 8 and 2 % of those below 3 and 2,
+    75 % of Quora's duplicate questions and 66 % of MRPC's paraphrases against 30 % of its others;
+    a difference of 0.2 keeps 82 to 87 % of the paraphrases in each. Another embedder needs other
+    bounds. What no bound sees: opposites (higher, lower) and roles exchanged.
+
     Attributes:
         similarity: The least cosine of their embeddings, -1 to 1; null leaves the meaning unchecked
             and asks no embedder.

@@ -1,0 +1,126 @@
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.stages.minhash import (
+    Buckets,
+    MinHash,
+    Sketches,
+    Unit,
+    chance_of_finding,
+    jaccard,
+    shingles,
+)
+
+
+def hashing(num_perm: int = 128, bands: int = 32, ngram: int = 1, unit: Unit = "words") -> MinHash:
+    return MinHash(num_perm=num_perm, bands=bands, ngram=ngram, unit=unit)
+
+
+@pytest.mark.parametrize(
+    ("text", "ngram", "unit", "expected"),
+    [
+        ("abcd", 3, "chars", {"abc", "bcd"}),
+        ("ab", 3, "chars", {"ab"}),
+        ("", 3, "chars", {""}),
+        ("a b c", 2, "words", {("a", "b"), ("b", "c")}),
+        ("a", 2, "words", {("a",)}),
+    ],
+)
+def test_shingles_are_all_ngrams(text: str, ngram: int, unit: Unit, expected: set[object]) -> None:
+    assert shingles(text, ngram, unit) == expected
+
+
+def test_jaccard_is_the_shared_part() -> None:
+    assert jaccard({1, 2, 3}, {2, 3, 4}) == 0.5
+    assert jaccard({1}, {1}) == 1.0
+    assert jaccard({1}, {2}) == 0.0
+
+
+@pytest.mark.parametrize(("num_perm", "bands"), [(128, 32), (64, 8), (12, 12)])
+@pytest.mark.parametrize("shared", [40, 60, 80])
+def test_pairs_share_a_band_as_often_as_theory_says(num_perm: int, bands: int, shared: int) -> None:
+    """100 words in both texts together, `shared` of them in both: similarity shared / 100."""
+    own = (100 - shared) // 2
+    firsts, seconds = [], []
+    for pair in range(600):
+        words = [f"{pair}-{number}" for number in range(100)]
+        firsts.append(" ".join(words[: shared + own]))
+        seconds.append(" ".join(words[:shared] + words[shared + own :]))
+    made = hashing(num_perm, bands)
+    found = np.mean((made.of(firsts)[0] == made.of(seconds)[0]).any(axis=1))
+    expected = chance_of_finding(shared / 100, num_perm=num_perm, bands=bands)
+    error = (expected * (1 - expected) / len(firsts)) ** 0.5
+    assert found == pytest.approx(expected, abs=4 * error + 0.01)
+
+
+def test_the_chance_of_finding_a_pair_is_the_formula() -> None:
+    assert chance_of_finding(0.8, num_perm=112, bands=14) == pytest.approx(0.92, abs=0.005)
+    assert chance_of_finding(0.7, num_perm=112, bands=14) == pytest.approx(0.57, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "unit"),
+    [("ab", "ab\0", "chars"), ("ab", "ba", "chars"), ("a b", "b a", "words"), ("a", "", "words")],
+)
+def test_different_short_texts_share_nothing(first: str, second: str, unit: Unit) -> None:
+    keys, _ = hashing(ngram=5, unit=unit).of([first, second])
+    assert not (keys[0] == keys[1]).any()
+
+
+def test_a_text_has_the_same_keys_in_any_company() -> None:
+    draw = random.Random(0)
+    texts = ["".join(draw.choices("abcdef ", k=draw.choice([0, 3, 40, 6_000]))) for _ in range(12)]
+    made = hashing(ngram=5, unit="chars")
+    together, sketches = made.of(texts)
+    for number, text in enumerate(texts):
+        keys, [sketch] = made.of([text])
+        assert (keys[0] == together[number]).all()
+        assert (sketch == sketches[number]).all()
+        assert len(sketch) == len(shingles(text, 5, "chars"))
+
+
+@given(st.lists(st.lists(st.integers(0, 30), min_size=2, max_size=2), max_size=60), st.data())
+def test_buckets_find_every_text_with_a_key_in_common(
+    rows: list[list[int]], data: st.DataObject
+) -> None:
+    keys = np.array(rows, dtype=np.uint64).reshape(-1, 2)
+    buckets = Buckets()
+    start = 0
+    while start < len(keys):
+        size = data.draw(st.integers(1, 9))
+        buckets.add(keys[start : start + size])
+        start += size
+    found = [numbers.tolist() for numbers in buckets.find(keys)]
+    assert found == [
+        [number for number, other in enumerate(rows) if set(other) & set(row)] for row in rows
+    ]
+
+
+def test_a_crowded_bucket_is_found_whole() -> None:
+    buckets = Buckets()
+    keys = np.ones((3_000, 2), dtype=np.uint64)
+    buckets.add(keys)
+    [numbers] = buckets.find(keys[:1])
+    assert numbers.tolist() == list(range(3_000))
+
+
+@pytest.mark.parametrize("unit", ["chars", "words"])
+def test_a_bound_is_never_below_the_similarity_and_mostly_near_it(unit: Unit) -> None:
+    draw = random.Random(1)
+    texts = [" ".join(draw.choices("abcdefgh", k=draw.randint(0, 40))) for _ in range(60)]
+    _, sketches = hashing(ngram=3, unit=unit).of(texts)
+    known = Sketches()
+    for sketch in sketches:
+        known.add(sketch)
+    numbers = np.arange(len(texts), dtype=np.uint32)
+    for text, sketch in zip(texts, sketches, strict=True):
+        own = shingles(text, 3, unit)
+        true = [jaccard(own, shingles(other, 3, unit)) for other in texts]
+        bounds = known.bounds(sketch, numbers)
+        assert (bounds >= np.array(true) - 1e-12).all()
+        assert np.abs(bounds - true).max() < 0.1
+        assert (known.bounds(sketch, numbers[5::7]) == bounds[5::7]).all()
