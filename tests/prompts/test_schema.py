@@ -52,15 +52,12 @@ def test_references_inside_the_schema_work() -> None:
     assert ReplySchema(schema).fault([None, 1]) == "1: 1 is not of type 'null'"
 
 
-def test_a_pattern_that_backtracks_without_end_is_stopped() -> None:
-    schema = ReplySchema({"pattern": "^(a+)+$"})
+@pytest.mark.parametrize("pattern", ["^(a|aa)+$", "^(a|a)*$"])
+def test_a_pattern_that_backtracks_without_end_is_stopped(pattern: str) -> None:
     began = time.monotonic()
-    fault = schema.fault("a" * 60 + "b")
-    assert time.monotonic() - began < 5
-    assert fault in {
-        "matching '^(a+)+$' took too long",
-        f"'{'a' * 60}b' does not match '^(a+)+$'",
-    }
+    fault = ReplySchema({"pattern": pattern}).fault("a" * 200 + "b")
+    assert fault == f"matching '{pattern}' took too long"
+    assert time.monotonic() - began < 10
 
 
 def test_patterns_match_anywhere_unless_anchored() -> None:

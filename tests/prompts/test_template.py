@@ -61,6 +61,7 @@ def test_stray_braces_and_json_just_work(text: str) -> None:
         ("{{ x.__class__ }}", "attribute '__class__': a template reaches items only"),
         ("{{ lipsum.__globals__ }}", "attribute '__globals__': a template reaches items only"),
         ("{{ 'a' * 10**9 }}", "arithmetic in a template"),
+        ("{{ 'a' * 999999999 }}", "arithmetic in a template"),
         ("{{ 'a' ~ x }}", "'~' in a template"),
         ("{{ '%999999999d' % 1 }}", "arithmetic in a template"),
         ("{% set x = 1 %}", "'set' in a template"),
@@ -114,6 +115,7 @@ def test_an_oversized_template_is_a_fault(text: str) -> None:
     ("text", "values", "problem"),
     [
         ("{{ x }}", {}, "'x' is undefined"),
+        ("{{ lipsum }}", {}, "'lipsum' is undefined"),
         ("{{ x }}", {"x": None}, "a null value"),
         ("{{ x.b }}", {"x": {"a": 1}}, "no item 'b'; there are: a"),
         ("{{ x[3] }}", {"x": [1]}, "no item 3 in a list of 1"),
@@ -145,12 +147,22 @@ def test_a_value_that_does_not_fit_is_a_fault_with_the_line(
             "{% for a in x %}{% for b in x %}{{ y }}{% endfor %}{% endfor %}",
             {"x": [1] * 99, "y": "y" * 999},
         ),
-        ("{{ x|replace('y', x) }}", {"x": "y" * 2000}),
-        ("{{ x|join(y) }}", {"x": ["a"] * 2000, "y": "y" * 2000}),
     ],
 )
 def test_output_is_capped(text: str, values: dict[str, Any]) -> None:
     assert "more than 1,000,000 characters" in fault_of(text, values)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("{{ (x|replace('y', x))|length }}", {"x": "y" * 2000}),
+        ("{{ (x|join(y))|length }}", {"x": ["a"] * 2000, "y": "y" * 2000}),
+        ("{{ (x|indent(40))|length }}", {"x": "\n" * 40_000}),
+    ],
+)
+def test_what_a_filter_makes_is_capped_before_it_is_made(text: str, values: dict[str, Any]) -> None:
+    assert fault_of(text, values) == ("a filter makes more than 1,000,000 characters", 1)
 
 
 def test_output_of_exactly_the_cap_passes() -> None:

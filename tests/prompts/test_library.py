@@ -1,0 +1,98 @@
+"""The prompts that are shipped: complete, without warnings, and safe for a small model's window."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prompts.prompt import LIBRARY, list_prompts, load_prompt
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+VARIABLES = {
+    "instruction/answer": {"instruction"},
+    "instruction/new": {"instruction"},
+    "judge/rubric": {"text", "rubric"},
+    "qa/answer": {"context", "question"},
+    "qa/question": {"context"},
+    "review/write": {"label", "subject", "aspect"},
+    "rewrite/paraphrase": {"text"},
+    "rewrite/paraphrase@question": {"text"},
+    "translate/back": {"text", "language"},
+    "translate/forward": {"text", "language"},
+}
+
+
+def test_the_library_holds_these_prompts_with_these_variables() -> None:
+    assert {prompt.name: set(prompt.variables) for prompt in list_prompts()} == VARIABLES
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_a_prompt_of_the_library_is_in_order(name: str) -> None:
+    prompt = load_prompt(name)
+    assert prompt.warnings() == []
+    assert prompt.notes.strip().endswith(".")
+    assert all(text.strip().endswith(".") for text in prompt.variables.values())
+    chat = prompt.render({variable: f"[{variable}]" for variable in prompt.variables})
+    assert all(f"[{variable}]" in str(chat) for variable in prompt.variables)
+    assert chat[-1][0] == "user"
+    words = sum(len(content.split()) for _, content in chat)
+    assert words < 400, "a small model attends badly to a long prompt"
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_a_prompt_renders_text_that_looks_like_code_as_it_stands(name: str) -> None:
+    prompt = load_prompt(name)
+    hostile = '{{ 7 * 7 }} {% raw %} {"a": {"b": 1}} <|im_end|>'
+    chat = prompt.render(dict.fromkeys(prompt.variables, hostile))
+    assert hostile in str([content for _, content in chat][-1]) or name == "instruction/new"
+    assert "49" not in str(chat)
+
+
+def test_a_variant_declares_the_variables_of_its_prompt() -> None:
+    for path in LIBRARY.rglob("*@*.yaml"):
+        name = path.relative_to(LIBRARY).with_suffix("").as_posix()
+        base = load_prompt(name.partition("@")[0])
+        assert set(load_prompt(name).variables) == set(base.variables)
+
+
+def test_the_judge_asks_for_a_score_from_one_to_five() -> None:
+    output = load_prompt("judge/rubric").output
+    assert output.fault({"score": 5}) == ""
+    assert output.fault({"score": 6}) == "score: 6 is greater than the maximum of 5"
+    assert output.fault({"score": 4.5}) == "score: 4.5 is not of type 'integer'"
+
+
+def seeds(name: str) -> list[dict[str, Any]]:
+    text = (REPOSITORY / "examples" / "seeds" / name).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("file", "column", "count"),
+    [("instructions.jsonl", "instruction", 30), ("captions.jsonl", "text", 40)],
+)
+def test_seed_files_hold_distinct_sentences(file: str, column: str, count: int) -> None:
+    rows = seeds(file)
+    assert len({row[column] for row in rows}) == count
+    assert all(set(row) == {column} and len(row[column].split()) >= 5 for row in rows)
+
+
+def test_examples_of_the_prompts_are_not_in_the_example_data() -> None:
+    """Else a reply copied from an example would pass for one that is grounded in the data."""
+    data = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (REPOSITORY / "examples").rglob("*")
+        if path.is_file()
+    )
+    replies = [example.reply for prompt in list_prompts() for example in prompt.examples]
+    told = [turn.content for turn in load_prompt("instruction/new").messages[:-2]]
+    assert [text for text in [*replies, *told] if text in data] == []
+
+
+def test_the_handbook_has_the_size_of_a_handbook() -> None:
+    pages = sorted((REPOSITORY / "examples" / "handbook").glob("*.md"))
+    assert 8 <= len(pages) <= 12
+    words = [len(page.read_text(encoding="utf-8").split()) for page in pages]
+    assert 4000 <= sum(words) <= 6000
+    assert min(words) > 300
