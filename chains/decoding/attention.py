@@ -59,7 +59,9 @@ class RowCache(Cache):  # type: ignore[misc]
         self.used = width
         self.keys: dict[int, torch.Tensor] = {}
         self.values: dict[int, torch.Tensor] = {}
+        self.origin = list(range(count))
         self.prompt_row: int | None = None
+        self.known = 0
         self.visible: torch.Tensor | None = None
         self.positions: torch.Tensor | None = None
 
@@ -69,9 +71,9 @@ class RowCache(Cache):  # type: ignore[misc]
         return self.width + -(-(self.used - self.width) // BLOCK) * BLOCK
 
     @contextmanager
-    def prefilling(self, row: int) -> Iterator[None]:
-        """While it lasts, forward passes of one prompt [1, width] fill that row."""
-        self.prompt_row = row
+    def prefilling(self, row: int, known: int = 0) -> Iterator[None]:
+        """While it lasts, a pass of a prompt [1, width - known] fills that row from `known`."""
+        self.prompt_row, self.known = row, known
         with self._active():
             yield
         self.prompt_row = None
@@ -107,13 +109,27 @@ class RowCache(Cache):  # type: ignore[misc]
                     room = buffer.new_zeros(rows, heads, self.slots - before, size)
                     buffers[layer] = torch.cat([buffer, room], dim=2)
 
+    def copy(self, row: int, head: "RowCache") -> None:
+        """Begin a row with what `head`, a cache of one shorter prompt, holds."""
+        for mine, its in ((self.keys, head.keys), (self.values, head.values)):
+            for layer, states in its.items():
+                self._buffer(mine, layer, states)[row, :, : head.width] = states[0, :, : head.width]
+
     def select(self, rows: Sequence[int]) -> None:
-        """Make row i what row `rows[i]` was: rows are dropped, reordered or doubled."""
-        self.count = len(rows)
+        """Make row i what row `rows[i]` was: rows are dropped, reordered or doubled.
+
+        Beams of one prompt change places with each other only; their prompt then stays where it is.
+        """
+        origin = [self.origin[row] for row in rows]
+        start = self.width if origin == self.origin else 0
+        self.origin, self.count = origin, len(rows)
         for buffers in (self.keys, self.values):
             for layer, buffer in buffers.items():
                 index = torch.tensor(rows, device=buffer.device)
-                buffers[layer] = buffer.index_select(0, index)
+                if start:
+                    buffer[:, :, start:] = buffer[:, :, start:].index_select(0, index)
+                else:
+                    buffers[layer] = buffer.index_select(0, index)
 
     def update(
         self,
@@ -126,7 +142,8 @@ class RowCache(Cache):  # type: ignore[misc]
         """Store what a layer computed, and give what it attends to.
 
         Args:
-            key_states: [1, heads, width, size] of one prompt, or [at least rows, heads, 1, size].
+            key_states: [1, heads, width - known, size] of one prompt, or
+                [at least rows, heads, 1, size].
             value_states: The same of the values, whose size may differ.
             layer_idx: The layer.
             args: Ignored.
@@ -134,21 +151,27 @@ class RowCache(Cache):  # type: ignore[misc]
         """
         found = []
         for buffers, states in ((self.keys, key_states), (self.values, value_states)):
-            if layer_idx not in buffers:
-                _, heads, _, size = states.shape
-                buffers[layer_idx] = states.new_zeros(self.count, heads, self.slots, size)
-            buffer = buffers[layer_idx]
+            buffer = self._buffer(buffers, layer_idx, states)
             if self.prompt_row is not None:
-                buffer[self.prompt_row, :, : self.width] = states[0]
-                found.append(states)
+                row = buffer[self.prompt_row, :, : self.width]
+                row[:, self.known :] = states[0]
+                found.append(row[None] if self.known else states)
             else:
                 buffer[:, :, self.used - 1] = states[: self.count, :, 0]
                 found.append(buffer)
         return found[0], found[1]
 
+    def _buffer(
+        self, buffers: dict[int, torch.Tensor], layer: int, like: torch.Tensor
+    ) -> torch.Tensor:
+        if layer not in buffers:
+            _, heads, _, size = like.shape
+            buffers[layer] = like.new_zeros(self.count, heads, self.slots, size)
+        return buffers[layer]
+
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Tokens before those of the next pass; models that are given positions do not ask."""
-        return 0 if self.prompt_row is not None else self.used - 1
+        return self.known if self.prompt_row is not None else self.used - 1
 
 
 def attend(
@@ -165,7 +188,7 @@ def attend(
 
     Args:
         module: The attention layer that calls.
-        query: [1, heads, width, size] of one prompt, or [rows and fill, heads, 1, size].
+        query: [1, heads, width - known, size] of one prompt, or [rows and fill, heads, 1, size].
         key: [rows, key heads, slots, size].
         value: Like key.
         attention_mask: Refused.
@@ -198,25 +221,26 @@ def _attend_prompt(
     softcap: float | None,
     window: int | None,
 ) -> torch.Tensor:
-    """Causal attention of one prompt, [1, heads, width, size], a chunk of queries at a time."""
-    _, heads, width, size = query.shape
-    key_heads = key.shape[1]
-    group = heads // key_heads
-    grouped = query[0].reshape(key_heads, group, width, size)
+    """Causal attention of the last tokens of one prompt, a chunk of queries at a time."""
+    _, heads, count, size = query.shape
+    _, key_heads, width, _ = key.shape
+    known, group = width - count, heads // key_heads
+    grouped = query[0].reshape(key_heads, group, count, size)
     keys, values = key[0].transpose(1, 2), value[0]
     place = torch.arange(width, device=query.device)
     parts = []
-    for start in range(0, width, QUERY_CHUNK):
-        stop = min(start + QUERY_CHUNK, width)
-        gap = place[start:stop, None] - place[None, :stop]
+    for start in range(0, count, QUERY_CHUNK):
+        stop = min(start + QUERY_CHUNK, count)
+        seen = known + stop  # keys up to the chunk's last query
+        gap = place[known + start : seen, None] - place[None, :seen]
         hidden = (gap < 0) if window is None else (gap < 0) | (gap >= window)
         chunk = grouped[:, :, start:stop].reshape(key_heads, group * (stop - start), size)
-        scores = _scale(torch.matmul(chunk, keys[..., :stop]), scale, softcap)
-        scores = scores.view(key_heads, group, stop - start, stop).masked_fill_(hidden, -torch.inf)
-        weights = scores.softmax(-1).to(query.dtype).view(key_heads, -1, stop)
-        mixed = torch.matmul(weights, values[:, :stop])
+        scores = _scale(torch.matmul(chunk, keys[..., :seen]), scale, softcap)
+        scores = scores.view(key_heads, group, stop - start, seen).masked_fill_(hidden, -torch.inf)
+        weights = scores.softmax(-1).to(query.dtype).view(key_heads, -1, seen)
+        mixed = torch.matmul(weights, values[:, :seen])
         parts.append(mixed.view(key_heads, group, stop - start, -1))
-    return torch.cat(parts, dim=2).reshape(1, heads, width, -1)
+    return torch.cat(parts, dim=2).reshape(1, heads, count, -1)
 
 
 def _attend_step(

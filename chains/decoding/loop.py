@@ -26,7 +26,7 @@ def decode(engine: Engine, tasks: Sequence[Task], vocabulary: Vocabulary) -> lis
     """
     order, searches = _searches(tasks, vocabulary)
     with torch.inference_mode():
-        _run(engine, [tasks[place][1].prompt for place in order], searches)
+        _run(engine, [tasks[place][1] for place in order], searches)
     results: list[list[Generated]] = [[] for _ in tasks]
     places = iter(order)
     for search in searches:
@@ -48,9 +48,10 @@ def _searches(tasks: Sequence[Task], vocabulary: Vocabulary) -> tuple[list[int],
     return [place for places in groups.values() for place in places], searches
 
 
-def _run(engine: Engine, prompts: Sequence[Sequence[int]], searches: list[Search]) -> None:
+def _run(engine: Engine, requests: Sequence[Request], searches: list[Search]) -> None:
     session = engine.open()
-    logits = session.start(prompts)
+    prompts = [request.prompt for request in requests]
+    logits = session.start(prompts, [request.shared for request in requests])
     rows = [len(search.requests) for search in searches]
     while True:
         moves = [

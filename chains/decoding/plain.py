@@ -48,8 +48,8 @@ class PlainSession:
         # State-space models call their cache by another name.
         self._cache_name = "past_key_values" if "past_key_values" in takes else "cache_params"
 
-    def start(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Read the prompts, all of one length."""
+    def start(self, prompts: Sequence[Sequence[int]], shared: Sequence[int] = ()) -> torch.Tensor:
+        """Read the prompts, all of one length, each from its beginning."""
         self._count = len(prompts)
         fill = up_to(ROWS, self._count) - self._count
         return self._forward([*prompts, *[prompts[0]] * fill])
@@ -114,7 +114,7 @@ class TextToTextSession:
         self._states: torch.Tensor
         self._mask: torch.Tensor
 
-    def start(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+    def start(self, prompts: Sequence[Sequence[int]], shared: Sequence[int] = ()) -> torch.Tensor:
         """Encode each source alone, then take the decoder's first step."""
         self._count = len(prompts)
         width = self._engine.shape(max(len(prompt) for prompt in prompts))

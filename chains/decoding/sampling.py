@@ -31,12 +31,12 @@ class Truncation:
     @property
     def ranks(self) -> bool:
         """Whether tokens have to be ranked by probability."""
-        return self.top_k > 0 or self.top_p < 1 or self.typical_p < 1
+        return self.cuts_tail or self.typical_p < 1
 
     @property
     def cuts_tail(self) -> bool:
         """Whether what is kept is a head of that ranking."""
-        return self.top_k > 0 or self.top_p < 1
+        return self.top_k > 0 or self.top_p < 1 or self.min_p > 0
 
 
 def draw(scores: torch.Tensor, noise: Noise, settings: Truncation) -> torch.Tensor:
@@ -54,8 +54,6 @@ def draw(scores: torch.Tensor, noise: Noise, settings: Truncation) -> torch.Tens
     scores = (scores - scores.amax(-1, keepdim=True)) / settings.temperature
     vocabulary = scores.shape[-1]
     if not settings.ranks:
-        if settings.min_p > 0:
-            scores = scores.masked_fill(scores < math.log(settings.min_p), -torch.inf)
         return (scores + noise.gumbel_all(vocabulary)).argmax(-1)
     if not settings.cuts_tail or vocabulary <= HEAD:
         return _pick(*_ranked(scores), scores, noise, settings)[0]
@@ -130,7 +128,10 @@ def truncate(
         before = torch.cat([torch.zeros_like(sums[:, :1]), sums[:, :-1]], dim=-1)
         keep = keep & (before < settings.top_p)
     if settings.min_p > 0:
-        keep = keep & (values >= values[:, :1] + math.log(settings.min_p))
+        floor = values[:, :1] + math.log(settings.min_p)
+        if settings.top_k == 0:
+            covered = covered | (values[:, -1:] < floor)[:, 0]
+        keep = keep & (values >= floor)
     if settings.typical_p < 1:
         keep = _typical(values.masked_fill(~keep, -torch.inf), settings.typical_p)
     return keep, covered

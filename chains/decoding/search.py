@@ -31,11 +31,14 @@ class Request:
         prompt: Token ids, at least one.
         seed: Of the noise, 0 to 2**53 - 1.
         room: Tokens that may be generated: max_tokens, or fewer where the window ends.
+        shared: Tokens at the beginning of the prompt that other prompts have too, such as those of
+            worked examples. Follows from the prompt alone, never from its neighbours.
     """
 
     prompt: tuple[int, ...]
     seed: int
     room: int
+    shared: int = 0
 
 
 @dataclass(frozen=True, slots=True)

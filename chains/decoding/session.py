@@ -7,18 +7,24 @@
     logits = session.advance([99])
 
 Arithmetic on a matrix rounds differently for another shape, so equal bytes need equal shapes.
-Here a row's shapes are its own: its prompt padded to a multiple of 64 tokens and prefilled alone;
+Here a row's shapes are its own: its prompt padded to a multiple of 64 tokens and prefilled alone,
+in two parts where its beginning is shared (the keys and values of that part are computed once, at
+its own shape, for all prompts that begin with it);
 then steps whose linear layers always see a multiple of 16 rows (filled with dummies) and whose
 attention is computed row by row over a buffer that is as long as the row's own prompt and reply
 want it. Rows share a session only where that length is the same.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
 
 from chains.decoding.attention import ATTENTION, BLOCK, RowCache
+
+KEPT = 4096
+"""Tokens of shared beginnings whose keys and values an engine keeps, the least used going first."""
 
 ROWS = 16
 """Linear layers see a multiple of this many rows: their kernels round alike for the same number."""
@@ -27,8 +33,14 @@ ROWS = 16
 class Session(Protocol):
     """Rows that are decoded in lockstep."""
 
-    def start(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Read the prompts; logits of the first token of each reply, float32 [rows, vocabulary]."""
+    def start(self, prompts: Sequence[Sequence[int]], shared: Sequence[int] = ()) -> torch.Tensor:
+        """Read the prompts; logits of the first token of each reply, float32 [rows, vocabulary].
+
+        Args:
+            prompts: Token ids, at least one each.
+            shared: For each prompt how many tokens at its beginning others have too; none if left
+                out. An engine may keep what it computed for them.
+        """
 
     def advance(self, tokens: Sequence[int]) -> torch.Tensor:
         """Append one token to each row; logits of the next, float32 [rows, vocabulary]."""
@@ -72,6 +84,7 @@ class AttentionEngine:
     def __init__(self, model: Any, longest: int | None = None) -> None:
         self.model = model
         self.longest = longest
+        self.heads: OrderedDict[tuple[int, ...], RowCache] = OrderedDict()
         model.set_attn_implementation(ATTENTION)
 
     def shape(self, length: int) -> int:
@@ -94,12 +107,15 @@ class AttentionSession:
         self._cache: RowCache
         self._lengths: torch.Tensor
 
-    def start(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Read each prompt alone, an equal one once."""
+    def start(self, prompts: Sequence[Sequence[int]], shared: Sequence[int] = ()) -> torch.Tensor:
+        """Read each prompt alone, an equal one once, and a beginning that is known not again."""
         width = self._engine.shape(max(len(prompt) for prompt in prompts))
-        distinct = list(dict.fromkeys(tuple(prompt) for prompt in prompts))
+        lengths = dict(zip(map(tuple, prompts), shared or [0] * len(prompts), strict=True))
+        distinct = list(lengths)
         self._cache = RowCache(len(distinct), width)
-        logits = torch.cat([self._prefill(row, prompt) for row, prompt in enumerate(distinct)])
+        logits = torch.cat(
+            [self._read(row, prompt, lengths[prompt]) for row, prompt in enumerate(distinct)]
+        )
         self._lengths = torch.tensor([len(prompt) for prompt in distinct], device=self._device)
         if len(distinct) == len(prompts):
             return logits
@@ -107,16 +123,38 @@ class AttentionSession:
         self.select(places)
         return logits[places]
 
-    def _prefill(self, row: int, prompt: Sequence[int]) -> torch.Tensor:
-        width = self._cache.width
-        ids = torch.zeros(1, width, dtype=torch.long, device=self._device)
-        ids[0, : len(prompt)] = torch.tensor(prompt, device=self._device)
-        last = torch.tensor([len(prompt) - 1], device=self._device)
-        with self._cache.prefilling(row):
+    def _read(self, row: int, prompt: tuple[int, ...], shared: int) -> torch.Tensor:
+        """Fill one row with a prompt; where it is cut depends on the prompt alone."""
+        known = min(shared, len(prompt) - 1) // BLOCK * BLOCK
+        if known:
+            self._cache.copy(row, self._head(prompt[:known]))
+        return self._prefill(self._cache, row, prompt, known)
+
+    def _head(self, tokens: tuple[int, ...]) -> RowCache:
+        """Keys and values of a beginning, computed when it first comes and kept for a while."""
+        heads = self._engine.heads
+        if tokens not in heads:
+            head = RowCache(1, len(tokens))
+            self._prefill(head, 0, tokens, 0)
+            heads[tokens] = head
+        heads.move_to_end(tokens)
+        while len(heads) > 1 and sum(map(len, heads)) > KEPT:
+            heads.popitem(last=False)
+        return heads[tokens]
+
+    def _prefill(
+        self, cache: RowCache, row: int, prompt: Sequence[int], known: int
+    ) -> torch.Tensor:
+        """Compute the tokens of a prompt from slot `known` on; those before are in the row."""
+        width = cache.width
+        ids = torch.zeros(1, width - known, dtype=torch.long, device=self._device)
+        ids[0, : len(prompt) - known] = torch.tensor(prompt[known:], device=self._device)
+        last = torch.tensor([len(prompt) - known - 1], device=self._device)
+        with cache.prefilling(row, known):
             logits = self._model(
                 input_ids=ids,
-                position_ids=torch.arange(width, device=self._device)[None],
-                past_key_values=self._cache,
+                position_ids=torch.arange(known, width, device=self._device)[None],
+                past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=last,
             ).logits

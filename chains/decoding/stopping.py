@@ -29,7 +29,7 @@ class StopStrings:
 
         One that is complete within the first `min_tokens` tokens is part of the reply.
         """
-        if not self._stop or len(tokens) <= min_tokens:
+        if not self._stop:
             return None
         tail = self._decode(tokens[-self._tail :])
         if not any(text in tail for text in self._stop):

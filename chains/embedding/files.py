@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from chains.embedding.base import ENGINE
+from chains.embedding.scripted import SCRIPTED
 from chains.models.embedded import EMBEDDER
 from chains.models.files import ModelFiles, inspect
+from chains.models.identity import digest_of
 from chains.models.locate import locate
 from chains.models.spec import ModelSpec
 
@@ -29,10 +31,11 @@ def embedder_fingerprint(name: str, *, offline: bool = False) -> str:
         ModelError: There is no such embedder.
     """
     if name == "scripted":
-        return f"scripted|engine{ENGINE}"
+        return SCRIPTED
     if name == "embedded":
-        return f"sha256:{EMBEDDER.sha256}|float32|engine{ENGINE}"
-    return f"{locate(ModelSpec(model=name), offline=offline).identity}|float32|engine{ENGINE}"
+        return digest_of("embedder", EMBEDDER.sha256, "float32", f"engine{ENGINE}")
+    identity = locate(ModelSpec(model=name), offline=offline).identify()
+    return digest_of("embedder", identity, "float32", f"engine{ENGINE}")
 
 
 def is_static(files: ModelFiles) -> bool:

@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chains.embedding.base import ENGINE
+from chains.models.identity import digest_of
 
 DIMENSIONS = 64
+SCRIPTED = digest_of("embedder", "scripted", f"engine{ENGINE}")
 
 
 class ScriptedEmbedder:
@@ -17,7 +19,7 @@ class ScriptedEmbedder:
     @property
     def fingerprint(self) -> str:
         """A constant."""
-        return f"scripted|engine{ENGINE}"
+        return SCRIPTED
 
     @property
     def dimensions(self) -> int:

@@ -1,7 +1,7 @@
 """Models: a job's spec becomes something that answers calls. Importing this is light.
 
 spec = ModelSpec(model="embedded")
-fingerprint(spec)                    # without loading it: "sha256:b179c952...|bfloat16|cpu|engine1"
+fingerprint(spec)                    # without loading it: "4f0c71b2..."
 model = open_model(spec)             # a LangChain chat model with `answer(calls)`
 open_tokenizer(spec).count("Hello")  # 1
 """
@@ -54,7 +54,7 @@ def fingerprint(spec: ModelSpec, *, offline: bool = False) -> str:
     from chains.models.identity import local_fingerprint
     from chains.models.locate import locate
 
-    return local_fingerprint(spec, locate(spec, offline=offline).identity)
+    return local_fingerprint(spec, locate(spec, offline=offline).identify())
 
 
 def open_tokenizer(spec: ModelSpec, *, offline: bool = False) -> TokenSpans:

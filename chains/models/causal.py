@@ -32,6 +32,10 @@ class LocalChatModel(LocalModel):
         """Token ids of a chat, up to where the reply begins."""
         return self.prompts.encode(messages)
 
+    def shared(self, messages: Sequence[Message], prompt: Sequence[int]) -> int:
+        """All before the last message: the system message and the worked examples."""
+        return self.prompts.shared(messages, prompt)
+
     def room(self, prompt: Sequence[int], settings: Decoding) -> int:
         """max_tokens, or what the prompt leaves of the window."""
         return min(settings.max_tokens, self.longest - len(prompt))

@@ -9,6 +9,7 @@ Settings per call are those of the strategies by their own names (`temperature`,
 """
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -49,26 +50,26 @@ class BatchChatModel(BaseChatModel):
         self._coalescer = Coalescer(self.answer)
 
     @property
+    @abstractmethod
     def fingerprint(self) -> str:
         """Identifies all that decides a reply besides the call."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def window(self) -> int:
         """Context window in tokens, prompt and reply together."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answer(self, calls: Sequence[Call]) -> Iterator[list[tuple[int, list[Reply]]]]:
         """Answer all calls, yielding what is finished after every batch as (index, replies)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Prompt length in tokens, chat template included."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe(self) -> dict[str, Any]:
         """For the manifest and the dataset card."""
-        raise NotImplementedError
 
     @property
     def _llm_type(self) -> str:

@@ -21,9 +21,6 @@ Answer = Callable[[Sequence[Call]], Iterator[list[tuple[int, list[Reply]]]]]
 PAUSE = 0.02
 """Seconds without a new call after which a batch is complete."""
 
-IDLE = 5.0
-"""Seconds without work after which the worker thread ends; the next call starts another."""
-
 
 class Coalescer:
     """Collects calls into batches.
@@ -31,11 +28,13 @@ class Coalescer:
     Args:
         answer: As in `chains.calls.Model`.
         limit: Calls of one batch at most.
+        idle: Seconds without work after which the worker thread ends; the next call starts another.
     """
 
-    def __init__(self, answer: Answer, limit: int = 4096) -> None:
+    def __init__(self, answer: Answer, limit: int = 4096, idle: float = 5.0) -> None:
         self._answer = answer
         self._limit = limit
+        self._idle = idle
         self._waiting: queue.Queue[tuple[Call, Future[list[Reply]]]] = queue.Queue()
         self._lock = threading.Lock()
         self._worker: threading.Thread | None = None
@@ -57,7 +56,7 @@ class Coalescer:
     def _collect(self) -> list[tuple[Call, "Future[list[Reply]]"]]:
         """The calls of the next batch; none when the worker is to end."""
         try:
-            batch = [self._waiting.get(timeout=IDLE)]
+            batch = [self._waiting.get(timeout=self._idle)]
         except queue.Empty:
             with self._lock:
                 if self._waiting.empty():

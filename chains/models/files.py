@@ -6,6 +6,7 @@ hash_folder(Path("my-model"))   # sha256 over weights, tokenizer, config and cha
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -27,6 +28,7 @@ DECIDING = (
     "*.model",
     "*.spm",
     "*.jinja",
+    "sentence_bert_config.json",
     "1_Pooling/config.json",
 )
 """Files that decide what a model replies; a folder's fingerprint is theirs."""
@@ -71,6 +73,17 @@ def inspect(folder: Path) -> ModelFiles:
         problem = "its weights are quantised, which this engine cannot compute with"
         raise ModelError(problem, fix="use the model's bfloat16 weights", file=folder)
     return ModelFiles(folder, config, sum(_parameters(path) for path in _weights(folder)))
+
+
+def license_of(folder: Path) -> str:
+    """The licence that a model card in the folder names; empty where there is none."""
+    try:
+        card = (folder / "README.md").read_text(errors="replace")
+    except OSError:
+        return ""
+    head = re.match(r"---\n(.*?)\n---", card, re.DOTALL)
+    found = re.search(r"^license:\s*([\w.-]+)\s*$", head[1], re.MULTILINE) if head else None
+    return found[1] if found else ""
 
 
 def hash_folder(folder: Path) -> str:
@@ -121,7 +134,17 @@ def _refuse_code(folder: Path, config: dict[str, Any]) -> None:
 
 
 def _weights(folder: Path) -> list[Path]:
-    found = sorted(folder.glob("*.safetensors"))
+    """The files that are loaded; some folders hold a second copy under another name."""
+    whole = folder / "model.safetensors"
+    index = _read_json(folder / "model.safetensors.index.json").get("weight_map")
+    if isinstance(index, dict):
+        shards = [folder / str(name) for name in sorted(set(index.values()))]
+        missing = [path.name for path in shards if not path.is_file()]
+        if missing:
+            fix = "copy or download the model again"
+            raise ModelError(f"the folder lacks {missing[0]}", fix=fix, file=folder)
+        return shards
+    found = [whole] if whole.is_file() else sorted(folder.glob("*.safetensors"))
     if found:
         return found
     pickled = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))

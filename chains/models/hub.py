@@ -12,6 +12,9 @@ from chains.models.files import DECIDING
 from prompts.errors import ModelError
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+SECOND_COPIES = ["consolidated*", "original/*", "onnx/*", "openvino/*"]
+"""The same weights again, in formats of other programs."""
+
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -65,7 +68,8 @@ def download(model: str, commit: str, *, offline: bool = False) -> Path:
             model,
             revision=commit,
             local_files_only=offline or _hub_is_off(),
-            allow_patterns=[*DECIDING, "*.safetensors.index.json"],
+            allow_patterns=[*DECIDING, "*.safetensors.index.json", "README.md"],
+            ignore_patterns=SECOND_COPIES,
         )
     except Exception as exc:
         raise _missing(model, f"and cannot be fetched ({type(exc).__name__})") from exc

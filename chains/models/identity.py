@@ -1,6 +1,8 @@
-"""The fingerprint of a model: what decides its replies besides the call, never a path or a key.
+"""Fingerprints: 64 hex digits from all that decides a model's replies besides the call.
 
-sha256:b179c9523d0e...+gguf1-bfloat16|bfloat16|cpu|engine1
+What goes in for a local model, never a path or a key:
+
+    sha256:b179c9523d0e...+gguf1-bfloat16 | bfloat16 | cpu | engine1
 """
 
 import hashlib
@@ -14,6 +16,11 @@ ENGINE = 1
 """Raised whenever the decode loop may give other bytes for the same weights and calls."""
 
 
+def digest_of(*parts: str) -> str:
+    """SHA-256 over the parts, as 64 hex digits."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
 def local_fingerprint(spec: ModelSpec, identity: str) -> str:
     """The fingerprint of a model that runs on this machine.
 
@@ -22,20 +29,17 @@ def local_fingerprint(spec: ModelSpec, identity: str) -> str:
         identity: Of the weights, tokenizer and template.
     """
     device = resolve_device(spec.device)
-    parts = [identity, resolve_dtype(spec.dtype, device), device, f"engine{ENGINE}"]
-    if spec.window is not None:
-        parts.append(f"window{spec.window}")
-    return "|".join(parts)
+    window = "" if spec.window is None else f"window{spec.window}"
+    return digest_of(identity, resolve_dtype(spec.dtype, device), device, window, f"engine{ENGINE}")
 
 
-def scripted_fingerprint(replies: tuple[str, ...]) -> str:
-    """The fingerprint of a scripted model that chooses among `replies`."""
-    digest = hashlib.sha256(json.dumps(replies).encode()).hexdigest()
-    return f"scripted:{digest[:16]}|engine{ENGINE}"
+def scripted_fingerprint(replies: tuple[str, ...], script: str = "") -> str:
+    """The fingerprint of a scripted model, by its replies and the name of its script."""
+    return digest_of("scripted", *replies, script, f"engine{ENGINE}")
 
 
 def server_fingerprint(spec: ModelSpec) -> str:
     """The fingerprint of a server's model: its name and the address, without credentials."""
     parts = urlsplit(spec.server)
     address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
-    return f"server:{address}|{spec.model}|engine{ENGINE}"
+    return digest_of("server", address, spec.model, f"engine{ENGINE}")

@@ -60,7 +60,7 @@ class LocalModel(BatchChatModel):
     vocabulary: Vocabulary = Field(repr=False, exclude=True)
     identity: Identity
     longest: int
-    capacity: int = 16
+    capacity: int = 48
 
     _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
 
@@ -81,6 +81,10 @@ class LocalModel(BatchChatModel):
     @abstractmethod
     def room(self, prompt: Sequence[int], settings: Decoding) -> int:
         """Tokens that a reply may have; 0 or less where the prompt is too long."""
+
+    def shared(self, messages: Sequence[Message], prompt: Sequence[int]) -> int:
+        """Tokens at the beginning of a prompt that other calls are likely to have too."""
+        return 0
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Prompt length in tokens, chat template included; 0 where it cannot be encoded."""
@@ -114,7 +118,8 @@ class LocalModel(BatchChatModel):
             except PromptError as exc:
                 failed.append((index, [Reply("", "error", error=str(exc))]))
                 continue
-            work.add(index, call, prompt, self.room(prompt, call.decoding))
+            shared = self.shared(call.messages, prompt)
+            work.add(index, call, prompt, self.room(prompt, call.decoding), shared)
         if failed:
             yield failed
         batches = decode_all(self.engine, work.tasks, self.vocabulary, self.capacity)
@@ -143,11 +148,11 @@ class _Work:
         self._replies: list[dict[int, list[Reply]]] = [{} for _ in range(calls)]
         self._wanted = [0] * calls
 
-    def add(self, index: int, call: Call, prompt: tuple[int, ...], room: int) -> None:
+    def add(self, index: int, call: Call, prompt: tuple[int, ...], room: int, shared: int) -> None:
         """One task for a call, or one for each reply where these know nothing of each other."""
         self._wanted[index] = 1 if call.decoding.joint else call.decoding.n
         for reply in range(self._wanted[index]):
-            request = Request(prompt, reply_seed(call.seed, reply), room)
+            request = Request(prompt, reply_seed(call.seed, reply), room, shared)
             self.tasks.append((call.decoding, request))
             self._origin.append((index, reply))
 

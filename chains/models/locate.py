@@ -1,7 +1,7 @@
 """Where a model's files are and what identifies them, without loading anything.
 
 found = locate(ModelSpec(model="embedded"))
-found.identity          # "sha256:b179c9523d0e..."
+found.identify()        # "sha256:b179c9523d0e..."
 found.folder()          # /home/me/.cache/textmill/gguf-b179c9523d0e0a6f-bfloat16-1
 """
 
@@ -22,14 +22,14 @@ class Located:
 
     Attributes:
         name: For people: the Hub id, the folder's or file's name, never a path.
-        identity: Of the weights, tokenizer and template.
+        identify: Gives what identifies the weights, tokenizer and template; may read all of them.
         folder: Gives the folder in Hugging Face format, made or fetched where needed.
         revision: Commit of a Hub id, version of an embedded model.
         license: SPDX name, where it is known.
     """
 
     name: str
-    identity: str
+    identify: Callable[[], str]
     folder: Callable[[], Path]
     revision: str = ""
     license: str = ""
@@ -51,13 +51,15 @@ def locate(spec: ModelSpec, *, offline: bool = False) -> Located:
         def unpack() -> Path:
             return gguf.unpacked(WRITER.path, WRITER.sha256, "bfloat16")
 
-        return Located(WRITER.title, identity, unpack, WRITER.version, WRITER.license)
+        return Located(WRITER.title, lambda: identity, unpack, WRITER.version, WRITER.license)
     path = Path(spec.model).expanduser()
     if path.suffix == ".gguf":
         return _gguf_file(path, "float32" if spec.dtype == "float32" else "bfloat16")
     if path.is_dir() or _is_path(spec.model):
         files = inspect(path)
-        return Located(path.resolve().name, f"sha256:{hash_folder(path)}", lambda: files.folder)
+        return Located(
+            path.resolve().name, lambda: f"sha256:{hash_folder(path)}", lambda: files.folder
+        )
     return _hub_model(spec, offline=offline)
 
 
@@ -66,7 +68,7 @@ def _gguf_file(path: Path, dtype: str) -> Located:
         raise ModelError("no such GGUF file", fix="check the path", file=path)
     sha256 = hash_file(path)
     identity = f"sha256:{sha256}+gguf{gguf.VERSION}-{dtype}"
-    return Located(path.name, identity, lambda: gguf.unpacked(lambda: path, sha256, dtype))
+    return Located(path.name, lambda: identity, lambda: gguf.unpacked(lambda: path, sha256, dtype))
 
 
 def _hub_model(spec: ModelSpec, *, offline: bool) -> Located:
@@ -79,7 +81,7 @@ def _hub_model(spec: ModelSpec, *, offline: bool) -> Located:
         folder = hub.download(spec.model, commit, offline=offline)
         return inspect(folder).folder
 
-    return Located(spec.model, f"hub:{spec.model}@{commit}", fetch, commit)
+    return Located(spec.model, lambda: f"hub:{spec.model}@{commit}", fetch, commit)
 
 
 def _is_path(text: str) -> bool:

@@ -1,6 +1,7 @@
 """Loading a local model: its files, its identity, and the class that its architecture asks for."""
 
-from chains.models.files import inspect
+from chains.models.files import inspect, license_of
+from chains.models.hugging_face import check_memory
 from chains.models.identity import local_fingerprint
 from chains.models.local import Identity, LocalModel
 from chains.models.locate import locate
@@ -17,15 +18,17 @@ def open_local(spec: ModelSpec, *, offline: bool = False) -> LocalModel:
     """
     found = locate(spec, offline=offline)
     device = resolve_device(spec.device)
+    dtype = resolve_dtype(spec.dtype, device)
+    files = inspect(found.folder())
+    check_memory(files, dtype=dtype, device=device)
     identity = Identity(
         name=found.name,
-        fingerprint=local_fingerprint(spec, found.identity),
+        fingerprint=local_fingerprint(spec, found.identify()),
         revision=found.revision,
-        dtype=resolve_dtype(spec.dtype, device),
+        dtype=dtype,
         device=device,
-        license=found.license,
+        license=found.license or license_of(files.folder),
     )
-    files = inspect(found.folder())
     if files.config.get("is_encoder_decoder"):
         from chains.models.text_to_text import open_text_to_text
 

@@ -18,7 +18,7 @@ from pydantic import Field
 from chains.calls import Call, Message, Reply
 from chains.decoding.seeds import reply_seed
 from chains.models.chat import BatchChatModel
-from chains.models.identity import ENGINE, scripted_fingerprint
+from chains.models.identity import scripted_fingerprint
 from chains.models.tokens import WordSpans
 
 Script = Callable[[Call], str | Reply]
@@ -50,11 +50,11 @@ class ScriptedChat(BatchChatModel):
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the replies, or the name of the script."""
+        """A hash of the replies and the name of the script."""
         if self.script is None:
             return scripted_fingerprint(self.replies)
         name = getattr(self.script, "__qualname__", type(self.script).__qualname__)
-        return f"scripted:{self.script.__module__}.{name}|engine{ENGINE}"
+        return scripted_fingerprint(self.replies, f"{self.script.__module__}.{name}")
 
     @property
     def window(self) -> int:

@@ -35,7 +35,7 @@ class ModelSpec(BaseModel):
     revision: str = ""
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    batch: Annotated[int, Field(ge=1, le=1024)] = 16
+    batch: Annotated[int, Field(ge=1, le=1024)] = 48
     window: Annotated[int, Field(ge=16)] | None = None
     replies: tuple[str, ...] = ()
 

@@ -8,6 +8,7 @@ between them, are its prompt.
 """
 
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,8 @@ class PromptEncoder:
     def __init__(self, tokenizer: Any, name: str = "the model") -> None:
         self._tokenizer = tokenizer
         self.has_template = bool(getattr(tokenizer, "chat_template", None))
+        self._special = _special_tokens(tokenizer)
+        self._before: tuple[tuple[Message, ...], tuple[int, ...]] | None = None
         if not self.has_template:
             logger.warning("%s has no chat template: messages are joined by blank lines", name)
 
@@ -53,6 +56,17 @@ class PromptEncoder:
         if not ids:
             raise PromptError("empty_prompt: the prompt has no tokens")
         return ids
+
+    def shared(self, messages: Sequence[Message], prompt: Sequence[int]) -> int:
+        """How many tokens of `prompt`, these messages encoded, do not depend on the last one."""
+        if len(messages) < 2:
+            return 0
+        before = tuple(messages[:-1])
+        if self._before is None or self._before[0] != before:
+            blank = self.encode([*before, messages[-1]._replace(content="")])
+            self._before = (before, blank)
+        pairs = zip(prompt, self._before[1], strict=False)
+        return next((at for at, (a, b) in enumerate(pairs) if a != b), len(self._before[1]))
 
     def render(self, messages: Sequence[Message]) -> str:
         """The text of a chat, up to where the reply begins.
@@ -76,8 +90,24 @@ class PromptEncoder:
             raise PromptError(f"chat_template: {exc}") from exc
 
     def _apply(self, messages: Sequence[Message]) -> str:
-        chat = [{"role": message.role, "content": message.content} for message in messages]
+        chat = [{"role": turn.role, "content": self._defused(turn.content)} for turn in messages]
         text: str = self._tokenizer.apply_chat_template(
             chat, tokenize=False, add_generation_prompt=True
         )
         return text
+
+    def _defused(self, content: str) -> str:
+        """The content with a space in every special token, which could end its turn otherwise.
+
+        A document may hold "<|im_end|>", by chance or by intent; only the template may write one.
+        """
+        if self._special is None:
+            return content
+        return self._special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", content)
+
+
+def _special_tokens(tokenizer: Any) -> re.Pattern[str] | None:
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    names = {token.content for token in added if token.special} | set(tokenizer.all_special_tokens)
+    longest_first = sorted((name for name in names if len(name) > 1), key=lambda name: -len(name))
+    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None

@@ -49,7 +49,7 @@ class TableSession:
         self.engine = engine
         self.texts = []
 
-    def start(self, prompts: Any) -> Any:
+    def start(self, prompts: Any, shared: Any = ()) -> Any:
         self.engine.starts.append(len(prompts))
         self.texts = [(prompt[-1],) for prompt in prompts]
         return self._logits()

@@ -143,6 +143,10 @@ def test_draws_follow_the_exact_truncated_distribution(settings: Any, vocabulary
         Truncation(top_k=400, top_p=0.99),
         Truncation(temperature=3.0, top_p=0.999),
         Truncation(top_p=0.9, min_p=0.01, typical_p=0.8),
+        Truncation(min_p=0.02),
+        Truncation(min_p=0.0001),
+        Truncation(min_p=0.05, typical_p=0.7),
+        Truncation(top_k=400, min_p=0.05, top_p=0.8),
     ],
     ids=str,
 )

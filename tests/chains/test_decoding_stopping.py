@@ -73,6 +73,12 @@ def test_a_stop_string_within_min_tokens_is_part_of_the_reply() -> None:
     assert reply(engine, Greedy(stop=("\nQ",), min_tokens=5)).text == "Blue.\nBlue."
 
 
+def test_a_stop_string_of_many_tokens_is_found() -> None:
+    stops = StopStrings(("x" * 30,), lambda tokens: "".join("x" if t else "-" for t in tokens))
+    assert stops.cut([0, 0, *[1] * 29], min_tokens=0) is None
+    assert stops.cut([0, 0, *[1] * 30], min_tokens=0) == "--"
+
+
 def test_a_long_reply_is_searched_near_its_end_only() -> None:
     decoded = []
 

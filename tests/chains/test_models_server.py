@@ -277,8 +277,10 @@ def test_window_is_what_the_job_or_the_server_says(fake: FakeServer) -> None:
 def test_fingerprint_needs_no_server_and_holds_no_credentials(fake: FakeServer) -> None:
     model = connect(fake)
     assert model.fingerprint == fingerprint(model.spec)
-    quiet = ModelSpec(server="http://me:hunter2@example.org/v1/", model="qwen3")
-    assert fingerprint(quiet) == "server:http://example.org/v1|qwen3|engine1"
+    private = ModelSpec(server="http://me:hunter2@example.org/v1/", model="qwen3")
+    public = ModelSpec(server="http://example.org/v1", model="qwen3")
+    assert fingerprint(private) == fingerprint(public)
+    assert fingerprint(public) != model.fingerprint
 
 
 def test_a_server_model_is_a_langchain_chat_model(fake: FakeServer) -> None:

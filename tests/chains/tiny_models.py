@@ -33,7 +33,15 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen2": ("Qwen2", GROUPED),
     "qwen3": ("Qwen3", GROUPED),
     "mistral": ("Mistral", {**GROUPED, "sliding_window": 24}),
-    "gemma2": ("Gemma2", {**GROUPED, "sliding_window": 24, "attn_logit_softcapping": 2.0}),
+    "gemma2": (
+        "Gemma2",
+        {
+            **GROUPED,
+            "sliding_window": 24,
+            "attn_logit_softcapping": 2.0,
+            "query_pre_attn_scalar": 1,
+        },
+    ),
     "phi": ("Phi", SIZES),
     "gpt_neox": ("GPTNeoX", SIZES),
     "gpt2": (
