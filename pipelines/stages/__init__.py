@@ -22,6 +22,7 @@ from pipelines.stages.explode import Explode
 from pipelines.stages.generate import Generate
 from pipelines.stages.grounded import Grounded
 from pipelines.stages.length import LengthFilter
+from pipelines.stages.likelihood import Likelihood
 from pipelines.stages.pattern import Pattern
 from pipelines.stages.retrieve import Retrieve
 from pipelines.stages.runnable import RunnableStage
@@ -40,6 +41,7 @@ __all__ = [
     "Grounded",
     "JobView",
     "LengthFilter",
+    "Likelihood",
     "Map",
     "ModelStage",
     "Paraphrase",

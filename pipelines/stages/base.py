@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from chains.models.spec import ModelSpec
+    from pipelines.sources.base import SourceView
     from prompts.prompt import Prompt
 
 
@@ -157,6 +158,10 @@ class Stage(BaseModel):
         Raises:
             UsageError: With `key` relative to the stage, such as "prompt".
         """
+
+    def fingerprint(self, view: "SourceView") -> str:
+        """A hash of files the stage reads beside its settings; empty where it reads none."""
+        return ""
 
     def open_state(self) -> State | None:
         """A new, empty memory for one run; None for a stage that has none."""

@@ -62,12 +62,15 @@ class Grounded(Filter):
         against: The column with the source, or several; lists and objects are searched for text.
         min_share: The least share, 0 to 1, of the text's different content words whose stem is in
             the source. Stop words (English) do not count. Every number must be there in any case.
+        beyond: A column that the text must go beyond, such as the question of an answer: without a
+            content word or number of its own it is rejected.
     """
 
     kind: Literal["grounded"] = "grounded"
     field: Annotated[str, Field(min_length=1)]
     against: str | tuple[str, ...] = "context"
     min_share: Annotated[float, Field(ge=0, le=1)] = 0.6
+    beyond: str = ""
 
     @field_validator("against")
     @classmethod
@@ -78,10 +81,10 @@ class Grounded(Filter):
 
     def columns_needed(self) -> set[str]:
         """The column to check and those with the source."""
-        return {self.field, *self._sources()}
+        return {self.field, *self._sources(), *([self.beyond] if self.beyond else [])}
 
     def fault(self, row: Row) -> Fault | None:
-        """`not_grounded`, with the share found and what is missing, in the order of the text."""
+        """`not_grounded` with the share found and what is missing, or `nothing_new`."""
         text = read_text(row, self.field)
         if isinstance(text, Fault):
             return text
@@ -91,9 +94,18 @@ class Grounded(Filter):
         source = "\n".join(s for column in self._sources() for s in _strings(row.data[column]))
         share, missing = unsupported(text, source)
         strange = sorted(numbers(text) - numbers(source))
-        if share >= self.min_share and not strange:
-            return None
-        return Fault("not_grounded", {"share": round(share, 4), "missing": [*strange, *missing]})
+        if share < self.min_share or strange:
+            found = {"share": round(share, 4), "missing": [*strange, *missing]}
+            return Fault("not_grounded", found)
+        if self.beyond and not self._adds(text, row.data.get(self.beyond, "")):
+            return Fault("nothing_new", {"beyond": self.beyond})
+        return None
+
+    @staticmethod
+    def _adds(text: str, said: JSON) -> bool:
+        """Whether `text` has a content word or a number that `said` has not."""
+        before = "\n".join(_strings(said))
+        return bool(unsupported(text, before)[1] or numbers(text) - numbers(before))
 
     def _sources(self) -> tuple[str, ...]:
         return (self.against,) if isinstance(self.against, str) else self.against

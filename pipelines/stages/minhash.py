@@ -83,7 +83,7 @@ class MinHash:
             raw = np.array([crc32(word.encode("utf-8", "surrogatepass")) for word in text.split()])
         codes = np.zeros(max(len(raw), self.ngram), dtype=np.uint64)
         codes[: len(raw)] = raw
-        codes += np.uint64(1)
+        codes[: len(raw)] += np.uint64(1)  # so that 0, which pads short texts, is no piece
         count = len(codes) - self.ngram + 1
         hashes = np.zeros(count, dtype=np.uint64)
         for start in range(self.ngram):

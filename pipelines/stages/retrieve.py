@@ -21,7 +21,7 @@ from pydantic import Field
 from chains.models.spec import ModelSpec
 from chains.retrieval import AnyRetriever, Bm25, Passage
 from pipelines.rows import JSON, Fault, Outcome, Rejection, Row
-from pipelines.sources.base import BadSeed
+from pipelines.sources.base import BadSeed, SourceView
 from pipelines.sources.documents import SUFFIXES, Documents
 from pipelines.sources.files import AnyPaths, find_files
 from pipelines.sources.passages import AnySplit, Split
@@ -71,6 +71,10 @@ class Retrieve(Stage):
         first_file(find_files(self.path, job, SUFFIXES), self.path)
         if self.split is not None:
             job.model(self.split.model, key="split.model")
+
+    def fingerprint(self, view: SourceView) -> str:
+        """Changes with the documents."""
+        return Documents(path=self.path, split=self.split).fingerprint(view)
 
     def run(self, rows: Iterator[Row], context: Context) -> Iterator[Outcome]:
         """Search for all rows of the block together."""

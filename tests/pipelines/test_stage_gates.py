@@ -1,7 +1,7 @@
 import pytest
 
 from pipelines.stages import STAGES
-from pipelines.stages.augment.gates import Gates, difference
+from pipelines.stages.augment.gates import Gates, asks, difference
 from prompts.errors import UsageError
 
 ORIGINAL = "The museum opens at nine on Monday."
@@ -11,14 +11,16 @@ ORIGINAL = "The museum opens at nine on Monday."
     ("variant", "cosine", "reason"),
     [
         ("On Mondays the museum opens its doors at 9.", 0.9, None),
+        ("On Mondays the museum opens its doors at 9.", 0.85, None),
         ("the museum opens at nine on monday", 1.0, "identical"),
+        ("Does the museum open its doors at nine on Mondays?", 0.9, "form_changed"),
         ("On Mondays the museum opens its doors at ten.", 0.9, "numbers_changed"),
         ("On Mondays the museum opens its doors.", 0.9, "numbers_changed"),
         ("On Mondays the museum opens its doors at nine, or twice at ten.", 0.9, "numbers_changed"),
         ("At nine, Monday.", 0.9, "length_changed"),
         ("The museum opens at nine on Monday. " * 3, 0.9, "length_changed"),
         ("The museum opens at nine on a Monday.", 0.99, "too_similar"),
-        ("On Mondays the museum opens its doors at 9.", 0.79, "meaning_changed"),
+        ("On Mondays the museum opens its doors at 9.", 0.84, "meaning_changed"),
         ("On Mondays the museum opens its doors at 9.", None, None),
         ("No museum, nine on Monday.", None, None),
     ],
@@ -37,7 +39,7 @@ def test_a_fault_shows_what_was_measured() -> None:
     assert numbers.detail == {"missing": ["3"], "added": ["2"]}
     meaning = gates.fault("It is warm today.", "Today it is cold here.", 0.61234)
     assert meaning is not None
-    assert meaning.detail == {"similarity": 0.6123, "least": 0.8}
+    assert meaning.detail == {"similarity": 0.6123, "least": 0.85}
     length = gates.fault("It is warm.", "Today it is very warm and sunny.")
     assert length is not None
     assert length.detail == {"words": [3, 7], "length_ratio": 2.0}
@@ -51,6 +53,7 @@ def test_a_fault_shows_what_was_measured() -> None:
     [
         (Gates(similarity=None), "On Mondays the museum opens its doors at 9.", 0.1),
         (Gates(difference=0), "The museum opens at nine on a Monday.", 1.0),
+        (Gates(form=False), "Does the museum open its doors at nine on Mondays?", 0.9),
         (Gates(numbers=False), "On Mondays the museum opens its doors.", 0.9),
         (Gates(length_ratio=9), "At nine, Monday.", 0.9),
     ],
@@ -64,6 +67,29 @@ def test_scores_are_what_the_gates_compare() -> None:
     scores = Gates().scores(ORIGINAL, variant, 0.87654)
     assert scores == {"similarity": 0.8765, "difference": difference(ORIGINAL, variant)}
     assert Gates().scores(ORIGINAL, variant, None) == {"difference": difference(ORIGINAL, variant)}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("When does it open?", True),
+        ('He asked "When?"', True),
+        ("When? (On Monday?)", True),
+        ("什么时候？", True),  # noqa: RUF001
+        ("متى؟ 😀", True),
+        ("When? At nine.", False),
+        ("It opens.", False),
+        ("", False),
+    ],
+)
+def test_a_question_is_known_by_its_end(text: str, expected: bool) -> None:
+    assert asks(text) is expected
+
+
+def test_an_answer_is_no_paraphrase_of_a_question() -> None:
+    fault = Gates().fault("Why is swimming forbidden?", "Swimming is forbidden here.", 0.9)
+    assert fault is not None
+    assert (fault.reason, fault.detail) == ("form_changed", {"question": [True, False]})
 
 
 @pytest.mark.parametrize(

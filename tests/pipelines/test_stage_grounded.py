@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from fakes import outcomes, reasons, row
 
-from pipelines.rows import Rejection
+from pipelines.rows import Fault, Rejection, Row
 from pipelines.stages import STAGES, Grounded
 from pipelines.stages.grounded import stem, unsupported
 from prompts.errors import UsageError
@@ -33,6 +33,23 @@ def test_words_and_numbers_must_be_in_the_source(answer: str, missing: list[str]
         assert isinstance(result, Rejection)
         assert result.reason == "not_grounded"
         assert result.detail["missing"] == missing
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        ("The van is charged overnight.", False),
+        ("The vans are charging overnight.", False),
+        ("The van is charged overnight at the gate.", True),
+        ("It is charged 3 times.", True),
+    ],
+)
+def test_an_answer_must_say_what_its_question_does_not(answer: str, kept: bool) -> None:
+    stage = Grounded(field="answer", beyond="question")
+    context = "The van is charged 3 times, overnight at the gate."
+    data = {"answer": answer, "question": "What is the van charged overnight?", "context": context}
+    fault = stage.fault(Row("a", (0,), "a", data))
+    assert fault == (None if kept else Fault("nothing_new", {"beyond": "question"}))
 
 
 def test_the_share_decides() -> None:

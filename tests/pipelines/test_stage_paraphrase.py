@@ -115,7 +115,7 @@ def test_a_changed_meaning_is_refused_with_its_cosine() -> None:
     _, rejection = run(paraphrase(attempts=1), [GOOD[0]], cosine=0.5)
     assert isinstance(rejection, Rejection)
     assert rejection.reason == "meaning_changed"
-    assert rejection.detail == {"similarity": 0.5, "least": 0.8}
+    assert rejection.detail == {"similarity": 0.5, "least": 0.85}
     assert rejection.row.history[-1]["similarity"] == 0.5
 
 

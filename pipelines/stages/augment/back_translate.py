@@ -36,13 +36,8 @@ GIVEN = {"text", "language"}
 
 
 class BackTranslationGates(Gates):
-    """The gates as back-translation needs them.
+    """The gates; a translator changes less of the wording than a paraphrase, so less is asked."""
 
-    It changes less of the wording than a paraphrase, so less difference is asked for; and it comes
-    closer to the original where it is right, so a lower cosine is more often a wrong translation.
-    """
-
-    similarity: Annotated[float, Field(ge=-1, le=1)] | None = 0.85
     difference: Annotated[float, Field(ge=0, le=1)] = 0.1
 
 
