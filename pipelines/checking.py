@@ -32,6 +32,7 @@ def check_parts(loaded: "LoadedJob") -> set[str]:
     """
     job = loaded.job
     _check_keys(loaded)
+    _check_end(loaded)
     columns: set[str] | None = None
     for index, source in enumerate(job.sources):
         found = _keyed(f"sources.{index}", partial(source.columns, loaded))
@@ -57,6 +58,16 @@ def _check_keys(loaded: "LoadedJob") -> None:
             fix = f"export {variable}=... before the command"
             problem = f"the environment variable {variable} is not set"
             raise UsageError(problem, fix=fix, key=f"models.{name}.api_key")
+
+
+def _check_end(loaded: "LoadedJob") -> None:
+    job = loaded.job
+    if job.rows is not None or job.budget.calls is not None or job.budget.minutes is not None:
+        return
+    for index, source in enumerate(job.sources):
+        if source.endless():
+            fix = "give the job 'rows', or the source a 'count'"
+            raise UsageError("the run would never end", fix=fix, key=f"sources.{index}")
 
 
 def _keyed(key: str, action: Callable[[], T]) -> T:

@@ -238,12 +238,14 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):  # what the terminal's encoding lacks is escaped
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = app(standalone_mode=False)
+        # By default the name is guessed from how Python was started.
+        name = "python run_pipeline.py" if sys.argv[0].endswith(".py") else "textmill"
+        code = app(standalone_mode=False, prog_name=name)
         sys.stdout.flush()  # here, where a reader that went away can be caught
     except BrokenPipeError:
-        # Nothing to tell anybody; what is left in the buffer must not fail once more at the exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        from pipelines.console import leave_quietly
+
+        leave_quietly()
     except typer.Abort:
         sys.exit(130)
     except Exception as exc:
@@ -282,8 +284,6 @@ def _from_click(exc: Any) -> UsageError:
     """Typer's findings in our words, with the nearest option or command named."""
     context = getattr(exc, "ctx", None)
     command = context.command_path if context is not None else "textmill"
-    if command.partition(" ")[0].endswith(".py"):
-        command = f"python {command}"
     message = _cut(str(exc.format_message()).rstrip("."))
     if message.startswith("No such option"):
         known = [o for p in context.command.params for o in p.opts] if context else []

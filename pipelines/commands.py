@@ -116,7 +116,7 @@ def inspect_run(
             else:
                 show("\n".join(row_lines(record, history=True)))
         return
-    counts = _counts(folder)
+    counts = folder.last_counts()
     if reason:
         _check_reason(reason, counts)
     records = folder.rejected() if rejected else (r.as_json() for r in folder.rows())
@@ -143,10 +143,11 @@ def export_run(name: str, kind: str, target: Path, settings: list[str], *, overw
         apply_override(options, setting)
     try:
         exporter = EXPORTERS.build({**options, "kind": kind})
+        written = export(find_run(name), exporter, target, overwrite=overwrite)
     except UsageError as exc:
-        exc.key = f"--set {exc.key}"
+        if exc.key and exc.file is None:
+            exc.key = f"--set {exc.key}"
         raise
-    written = export(find_run(name), exporter, target, overwrite=overwrite)
     show(f"{target}: {json.dumps(written, ensure_ascii=False)}")
 
 
@@ -249,13 +250,6 @@ def _line_count(path: Path) -> int:
         return 0
     with path.open("rb") as file:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
-
-
-def _counts(folder: RunFolder) -> list[dict[str, JSON]]:
-    if folder.manifest_file.exists():
-        counts: list[dict[str, JSON]] = folder.manifest()["stages"]
-        return counts
-    return folder.last_counts()
 
 
 def _check_reason(reason: str, counts: list[dict[str, JSON]]) -> None:

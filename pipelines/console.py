@@ -6,8 +6,9 @@ import re
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from io import StringIO
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Never
 
 from tqdm import tqdm
 
@@ -34,13 +35,13 @@ def say(text: str) -> None:
 
 def show(text: str) -> None:
     """A result, on stdout, without what a terminal would obey."""
-    sys.stdout.write(plain(text) + "\n")
+    _write(plain(text) + "\n")
 
 
 def show_json(value: JSON) -> None:
     """A result as one line of JSON on stdout; what a terminal would obey is escaped, not lost."""
     text = json.dumps(value, ensure_ascii=False)
-    sys.stdout.write(_OBEYED.sub(lambda found: f"\\u{ord(found.group()):04x}", text) + "\n")
+    _write(_OBEYED.sub(lambda found: f"\\u{ord(found.group()):04x}", text) + "\n")
 
 
 def show_error(error: TextmillError) -> None:
@@ -62,7 +63,7 @@ class Line(NamedTuple):
 
 def labelled(label: str, text: str, style: str = "") -> Iterator[Line]:
     """A label and its text behind a bar, so that no text can be taken for a line of ours."""
-    for number, line in enumerate(text.split("\n")):
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n")):
         yield Line(f"    {label if number == 0 else '':<{_LABEL}} | {line}", style)
 
 
@@ -76,9 +77,27 @@ def show_lines(lines: Sequence[Line]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True)
+    shown = StringIO()
+    console = Console(
+        file=shown, force_terminal=sys.stdout.isatty(), highlight=False, soft_wrap=True
+    )
     for line in lines:
         console.print(Text(plain(line.text).expandtabs(4), style=line.style))
+    _write(shown.getvalue())
+
+
+def leave_quietly() -> Never:
+    """End the process because the reader of its output has: there is nobody to tell anything."""
+    # What is left in the buffer must not fail once more when Python closes it.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError:
+        leave_quietly()
 
 
 class Signals:

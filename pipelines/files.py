@@ -78,12 +78,17 @@ def dump_yaml(data: Mapping[str, JSON]) -> str:
     return yaml.dump(dict(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
+_BREAKS = set("\x85\u2028\u2029")  # line breaks to YAML 1.1, which quotes alone do not keep
+
+
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    if set(text) & _BREAKS:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
     try:
         style = None if read_plain(text) == text else "'"
     except Ambiguous:  # what the two versions of YAML read in two ways

@@ -33,6 +33,7 @@ from pipelines.rows import JSON, Rejection, Row, canonical
 from prompts.errors import CorruptRunError, RunLockedError, UsageError
 
 FORMAT = 1
+_PIECE = 1 << 20  # bytes of a file that are read at once
 
 
 @dataclass(slots=True)
@@ -213,6 +214,24 @@ class RunFolder:
         counts: list[dict[str, JSON]] = records[-1]["counts"] if len(records) > 1 else []
         return counts
 
+    def verify(self) -> None:
+        """Check that the row files hold what was committed.
+
+        Raises:
+            CorruptRunError: They do not.
+        """
+        records, _ = self._read_progress()
+        for file in (self.rows_file, self.rejected_file):
+            size, sha = records[-1].get(file.name, (0, "")) if records else (0, "")
+            data = hashlib.sha256()
+            if file.exists():
+                with file.open("rb") as handle:
+                    for start in range(0, size, _PIECE):
+                        data.update(handle.read(min(_PIECE, size - start)))
+            if sha and data.hexdigest() != sha:
+                problem = "its bytes are not those recorded"
+                raise CorruptRunError(problem, fix="begin a new run", file=file)
+
     def manifest(self) -> dict[str, Any]:
         """The manifest of a run that has begun.
 
@@ -221,6 +240,8 @@ class RunFolder:
         """
         try:
             loaded: dict[str, Any] = json.loads(self.manifest_file.read_text(encoding="utf-8"))
+            if not isinstance(loaded, dict):
+                raise ValueError("not a JSON object")
         except (OSError, ValueError) as exc:
             fix = f"python run_pipeline.py resume {self.path} writes it anew"
             raise CorruptRunError("cannot be read", fix=fix, file=self.manifest_file) from exc
@@ -264,19 +285,17 @@ class RunFolder:
 
     def _open(self, file: Path, size: int, sha: str = "") -> int:
         """Open `file` for appending at `size`, what is before checked; gives the bytes cut."""
-        # Unbuffered, so that what a full disk refused is not tried again when the file is closed.
-        handle = file.open("a+b", buffering=0)
-        handle.seek(0, os.SEEK_END)
-        present = handle.tell()
+        present = file.stat().st_size if file.exists() else 0
         if present < size:
-            handle.close()
             problem = f"is shorter than its record says: {present} bytes of {size}"
             raise CorruptRunError(problem, fix="begin a new run", file=file)
+        # Unbuffered, so that what a full disk refused is not tried again when the file is closed.
+        handle = file.open("a+b", buffering=0)
         if present > size:
             handle.truncate(size)
         handle.seek(0)
         running = hashlib.sha256()
-        while chunk := handle.read(1 << 20):
+        while chunk := handle.read(_PIECE):
             running.update(chunk)
         if sha and running.hexdigest() != sha:
             handle.close()

@@ -25,6 +25,7 @@ from pipelines.rows import JSON
 from pipelines.runner import Run, Watch, run
 from prompts.errors import CorruptRunError, ModelError, TextmillError, UsageError
 from prompts.registry import dotted
+from prompts.strict_yaml import read_yaml_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,17 @@ def find_run(text: str) -> RunFolder:
 
 
 def reopen(folder: RunFolder) -> LoadedJob:
-    """The job of a run, with the prompts it began with; its paths start where they first did."""
+    """The job of a run, with the prompts it began with; its paths start where they first did.
+
+    Raises:
+        CorruptRunError: Its file is damaged.
+        UsageError: It names a plugin that is not there.
+    """
+    try:
+        read_yaml_file(folder.job_file)
+    except UsageError as exc:
+        fix = "put the file back from a copy, or begin a new run"
+        raise CorruptRunError(exc.problem, fix=fix, file=exc.file, line=exc.line) from exc
     return load_job(folder.job_file, folder=folder.start())
 
 
@@ -124,6 +135,7 @@ def export(folder: RunFolder, exporter: Any, target: Path, *, overwrite: bool) -
     if not folder.manifest_file.exists():
         fix = f"go on with it first: python run_pipeline.py resume {shlex.quote(str(folder.path))}"
         raise UsageError("the run is not finished", fix=fix, file=folder.path)
+    folder.verify()
     finished = Finished(folder.rows, folder.manifest(), reopen(folder).job.as_data())
     return place(lambda to: exporter.write(finished, to), target, overwrite=overwrite)
 

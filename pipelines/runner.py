@@ -142,8 +142,10 @@ def run(loaded: LoadedJob, folder: RunFolder, caller: Caller, watch: Watch) -> R
 
 def identity(loaded: LoadedJob) -> dict[str, JSON]:
     """What a resumed run must share with its beginning: the job and what its sources hold."""
-    prints = [source.fingerprint(loaded) for source in loaded.job.sources]
-    return {"the job": loaded.resolved().sha(), "a source": prints}
+    sources = [source.fingerprint(loaded) for source in loaded.job.sources]
+    stages = [stage.fingerprint(loaded) for stage in loaded.job.stages]
+    job = loaded.resolved().sha()
+    return {"the job": job, "a source": sources, "a file that a stage reads": stages}
 
 
 class _Runner:
@@ -159,6 +161,8 @@ class _Runner:
     def run(self) -> Run:
         progress = self.folder.recover(identity(self.loaded))
         if progress.done:
+            if progress.cut:
+                self.watch.on_start(self.job.rows, progress.accepted, progress.cut)
             counts = Funnel(progress.counts).counts()  # in the order that a fresh run gives them
             return Run(progress.done, progress.accepted, counts, fresh=False)
         self._restore(progress)

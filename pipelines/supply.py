@@ -6,7 +6,7 @@ for item in supply(loaded, passes=None):
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.job import LoadedJob
@@ -50,8 +50,8 @@ def supply(loaded: LoadedJob, passes: int | None) -> Iterator[Item]:
     number = 0
     while passes is None or number < passes:
         found = False
+        occurrences = _Occurrences()
         for name, source in zip(source_names(loaded.job.sources), loaded.job.sources, strict=True):
-            occurrences = _Occurrences()
             for seed in _read(loaded, source):
                 if isinstance(seed, BadSeed) and number > 0:
                     continue
@@ -98,7 +98,7 @@ def _outcome(
         row = Row(identity, (position,), identity, {"key": _clean(seed.key)[0]})
         return Rejection(row, seed.reason, {"found": _clean(seed.detail)[0]}, stage=name)
     data, replaced = _clean(seed.data)
-    content = digest(data, seed.key)
+    content = replace(seed, data=data).identity()
     identity = digest(content, occurrences.next(content), number)
     event: dict[str, JSON] = {"stage": name, "pass": number}
     if seed.key:

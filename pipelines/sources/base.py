@@ -95,6 +95,10 @@ class Source(BaseModel):
     shuffle: bool = False
     """Take the rows in an order drawn by the job's seed. Holds the source in memory."""
 
+    def endless(self) -> bool:
+        """Whether it never runs out of rows."""
+        return False
+
     def columns(self, view: SourceView) -> set[str] | None:
         """The columns its rows will have, by a cheap look; None where only reading all can tell.
 

@@ -101,6 +101,10 @@ class TopicRows(Source):
                 _turn(name, values)
         return self
 
+    def endless(self) -> bool:
+        """Whether there is no `count`."""
+        return self.count is None
+
     def columns(self, view: SourceView) -> set[str]:
         """`topic` and the attributes."""
         self._choosers(view)
