@@ -7,6 +7,7 @@
       progress.jsonl   one line a committed block: how far the files are valid, counts, memory
       manifest.json    versions, hashes, counts
       dataset/         the export
+      .origin          the way to the folder that the job's paths start from
 
 A block is committed by appending to the two row files, flushing them to disk, and only then
 appending one line to `progress.jsonl`. What lies behind the last whole line there is cut off when

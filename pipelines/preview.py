@@ -20,7 +20,6 @@ again.
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,7 +84,7 @@ def _stories(loaded: LoadedJob, caller: Caller, count: int) -> tuple[list[list[L
         if not rows:
             break
         if isinstance(stage, ModelStage):
-            say(f"{stage.name}: asking about {len(rows)} rows")
+            say(f"{stage.name}: asking about {len(rows)} row{'s' * (len(rows) != 1)}")
         came, heard = _through(stage, rows, StageContext(stage, loaded, caller))
         for family in dict.fromkeys(_row(outcome).family for outcome in came):
             story = stories.setdefault(family, [Line(f"=== family {family}", HEAD)])
@@ -98,11 +97,13 @@ def _first(loaded: LoadedJob, count: int) -> tuple[list[Row], list[Rejection]]:
     """The first rows of the sources, and what stood before and between them and cannot be read."""
     rows: list[Row] = []
     unreadable: list[Rejection] = []
-    for item in takewhile(lambda _: len(rows) < count, supply(loaded, passes=1)):
+    for item in supply(loaded, passes=1):
         if isinstance(item.outcome, Row):
             rows.append(item.outcome)
         else:
             unreadable.append(item.outcome)
+        if len(rows) == count:
+            break
     return rows, unreadable
 
 

@@ -110,16 +110,17 @@ class AttentionSession:
     def start(self, prompts: Sequence[Sequence[int]], shared: Sequence[int] = ()) -> torch.Tensor:
         """Read each prompt alone, an equal one once, and a beginning that is known not again."""
         width = self._engine.shape(max(len(prompt) for prompt in prompts))
-        lengths = dict(zip(map(tuple, prompts), shared or [0] * len(prompts), strict=True))
-        distinct = list(lengths)
+        # Cut elsewhere, the same tokens round otherwise: equal are rows that agree in both.
+        rows = list(zip(map(tuple, prompts), shared or [0] * len(prompts), strict=True))
+        distinct = list(dict.fromkeys(rows))
         self._cache = RowCache(len(distinct), width)
         logits = torch.cat(
-            [self._read(row, prompt, lengths[prompt]) for row, prompt in enumerate(distinct)]
+            [self._read(row, prompt, known) for row, (prompt, known) in enumerate(distinct)]
         )
-        self._lengths = torch.tensor([len(prompt) for prompt in distinct], device=self._device)
-        if len(distinct) == len(prompts):
+        self._lengths = torch.tensor([len(prompt) for prompt, _ in distinct], device=self._device)
+        if len(distinct) == len(rows):
             return logits
-        places = [distinct.index(tuple(prompt)) for prompt in prompts]
+        places = [distinct.index(row) for row in rows]
         self.select(places)
         return logits[places]
 

@@ -124,6 +124,22 @@ def test_equal_prompts_are_read_once_and_give_what_they_give_alone() -> None:
     assert together == [decode(engine, [task], NUMBERS)[0] for task in tasks]
 
 
+def test_what_a_prompt_shares_is_its_own_affair() -> None:
+    model = tiny_causal("llama")
+    (prompt,) = prompts([150])
+    passes: list[int] = []
+    model.register_forward_pre_hook(
+        lambda module, args, kwargs: passes.append(kwargs["input_ids"].shape[1]),
+        with_kwargs=True,
+    )
+    requests = [Request(prompt, 0, 1, shared) for shared in (0, 64, 130, 64)]
+    tasks: list[Any] = [(Greedy(max_tokens=1), request) for request in requests]
+    together = decode(AttentionEngine(model), tasks, NUMBERS)
+    # Read whole; a head of 64 and the rest; a head of 128 and the rest. Equal ones are read once.
+    assert passes == [192, 64, 128, 128, 64]
+    assert together == [decode(AttentionEngine(model), [task], NUMBERS)[0] for task in tasks]
+
+
 def test_long_prompts_beyond_a_chunk_of_queries_equal_generate() -> None:
     sizes = {"max_position_embeddings": 1024}
     engine = choose_engine(tiny_causal("mistral", **sizes), 1024)

@@ -118,11 +118,10 @@ def test_a_run_without_out_lies_under_outputs_and_is_found_by_its_name(job: Path
         assert folder.parent == REPOSITORY / "outputs"
         assert re.fullmatch(r"tiny-\d{8}-\d{6}-[0-9a-f]{4}", folder.name)
         assert f"{folder.name}        1 rows  quota" in ended_well(textmill(job, "ls"))
-        assert "rows        1 of 1" in ended_well(textmill(job, "resume", folder.name))
+        resumed = textmill(job, "resume", folder.name, "--ledger", "ledger.sqlite")
+        assert "rows        1 of 1" in ended_well(resumed)
     finally:
         shutil.rmtree(folder)
-        for file in folder.parent.glob("ledger.sqlite*"):  # of the resume, which was given none
-            file.unlink()
 
 
 def test_the_ledger_lies_beside_the_run_where_none_is_named(job: Path) -> None:
@@ -334,15 +333,14 @@ def slow_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def after_some_blocks(folder: Path, process: subprocess.Popen[str]) -> None:
-    """Wait until the run has committed some rows."""
-    for _ in range(3000):
-        file = folder / "rows.jsonl"
-        if file.exists() and file.read_bytes().count(b"\n") >= 4:
+def wait_for(file: Path, process: subprocess.Popen[str], lines: int = 0) -> None:
+    """Wait until the process has written so many lines of a file."""
+    for _ in range(6000):
+        if file.exists() and file.read_bytes().count(b"\n") >= lines:
             return
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
-    raise AssertionError("the run did not begin")
+    raise AssertionError(f"{file} was not written")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -351,7 +349,7 @@ def test_a_signal_stops_a_run_that_then_goes_on_to_the_same_bytes(
 ) -> None:
     words = ("run", "job.yaml", "--out", "a run", "--ledger", "calls.sqlite")
     process = start(slow_job, *words)
-    after_some_blocks(slow_job / "a run", process)
+    wait_for(slow_job / "a run/rows.jsonl", process, lines=4)
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (code, "")
@@ -373,7 +371,7 @@ def test_a_signal_stops_a_run_that_then_goes_on_to_the_same_bytes(
 def test_a_second_run_in_the_same_folder_is_refused_while_the_first_goes_on(slow_job: Path) -> None:
     words = ("run", "job.yaml", *HERE)
     process = start(slow_job, *words)
-    after_some_blocks(slow_job / "run", process)
+    wait_for(slow_job / "run/rows.jsonl", process, lines=4)
     second = start(slow_job, *words)
     out, err = second.communicate(timeout=60)
     assert (second.returncode, out) == (7, "")
@@ -387,15 +385,18 @@ def test_a_second_run_in_the_same_folder_is_refused_while_the_first_goes_on(slow
 
 
 def test_a_second_signal_ends_a_run_at_once(slow_job: Path) -> None:
-    plugin = SLOW.replace("time.sleep(0.02)", "time.sleep(0.02 if row.order[0] < 6 else 60)")
-    write(slow_job, {"slow_plugin.py": plugin})
+    nap = (
+        "if row.order[0] == 6:\n            open('asleep', 'w').close()\n            time.sleep(60)"
+    )
+    write(slow_job, {"slow_plugin.py": SLOW.replace("time.sleep(0.02)", nap)})
     process = start(slow_job, "run", "job.yaml", *HERE)
-    after_some_blocks(slow_job / "run", process)  # the next row takes a minute
+    wait_for(slow_job / "asleep", process)
     process.send_signal(signal.SIGINT)
-    time.sleep(0.2)
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("stopping after this batch")
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=10) == 130
-    process.communicate()
+    process.communicate(timeout=10)
+    assert process.returncode == 130
     write(slow_job, {"slow_plugin.py": SLOW})
     ended_well(textmill(slow_job, "resume", "run", "--ledger", "ledger.sqlite"))
     assert len(rows(slow_job)) == 30
