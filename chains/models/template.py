@@ -62,11 +62,13 @@ class PromptEncoder:
         if len(messages) < 2:
             return 0
         before = tuple(messages[:-1])
-        if self._before is None or self._before[0] != before:
-            blank = self.encode([*before, messages[-1]._replace(content="")])
-            self._before = (before, blank)
-        pairs = zip(prompt, self._before[1], strict=False)
-        return next((at for at, (a, b) in enumerate(pairs) if a != b), len(self._before[1]))
+        # Read once: another thread may put its own chat there meanwhile.
+        kept = self._before
+        if kept is None or kept[0] != before:
+            kept = (before, self.encode([*before, messages[-1]._replace(content="")]))
+            self._before = kept
+        pairs = zip(prompt, kept[1], strict=False)
+        return next((at for at, (a, b) in enumerate(pairs) if a != b), len(kept[1]))
 
     def render(self, messages: Sequence[Message]) -> str:
         """The text of a chat, up to where the reply begins.
