@@ -7,7 +7,8 @@ are never padded here, so no state has to skip a pad.
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -65,14 +66,26 @@ class PlainSession:
         self._cache.reorder_cache(filled(rows, self._device))
 
     def _forward(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
-        output = self._model(
-            input_ids=torch.tensor(ids, device=self._device),
-            use_cache=True,
-            **{self._cache_name: self._cache},
-            **self._options,
-        )
+        with _one_thread():
+            output = self._model(
+                input_ids=torch.tensor(ids, device=self._device),
+                use_cache=True,
+                **{self._cache_name: self._cache},
+                **self._options,
+            )
         self._cache = output[self._cache_name]
         return output.logits[: self._count, -1].float()  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Stock kernels split a float32 batch between threads, and a row rounds by where it falls."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class TextToTextEngine:
