@@ -1,7 +1,7 @@
 """Files of a source: found, named and opened so that no file can stop, hang or mislead a run.
 
     for found in find_files(["handbook", "notes/*.md"], view, {".md", ".txt"}):
-        found    # File(path=Path("/work/handbook/leave/sick.md"), name="leave/sick.md")
+        found    # File(path=Path("handbook/leave/sick.md"), name="leave/sick.md")
                  # or BadSeed("pipe.txt", "not_a_file", "a FIFO")
 
 A folder is read with all it holds but hidden files; links are followed to files inside it and to
