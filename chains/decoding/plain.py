@@ -66,7 +66,7 @@ class PlainSession:
         self._cache.reorder_cache(filled(rows, self._device))
 
     def _forward(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
-        with _one_thread():
+        with _one_thread(self._model):
             output = self._model(
                 input_ids=torch.tensor(ids, device=self._device),
                 use_cache=True,
@@ -78,10 +78,11 @@ class PlainSession:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Stock kernels split a float32 batch between threads, and a row rounds by where it falls."""
+def _one_thread(model: Any) -> Iterator[None]:
+    """For float32: stock kernels split a batch between threads; rows round by where they fall."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    if next(model.parameters()).dtype == torch.float32:
+        torch.set_num_threads(1)
     try:
         yield
     finally:
@@ -158,13 +159,14 @@ class TextToTextSession:
     def _forward(self, tokens: Sequence[int]) -> torch.Tensor:
         fill = up_to(ROWS, self._count) - self._count
         ids = torch.tensor([*tokens, *[tokens[0]] * fill], device=self._device)[:, None]
-        output = self._model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=self._states),
-            attention_mask=self._mask,
-            decoder_input_ids=ids,
-            past_key_values=self._cache,
-            use_cache=True,
-        )
+        with _one_thread(self._model):
+            output = self._model(
+                encoder_outputs=BaseModelOutput(last_hidden_state=self._states),
+                attention_mask=self._mask,
+                decoder_input_ids=ids,
+                past_key_values=self._cache,
+                use_cache=True,
+            )
         self._cache = output.past_key_values
         return output.logits[: self._count, -1].float()  # type: ignore[no-any-return]
 
