@@ -4,9 +4,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
 
 from prompts.filters import FILTERS, MAX_OUTPUT
-from prompts.template import MAX_ITEMS, MAX_NODES, Template, TemplateFault, check_plain
+from prompts.template import (
+    _ENVIRONMENT,
+    MAX_ITEMS,
+    MAX_NODES,
+    Template,
+    TemplateFault,
+    check_plain,
+)
 
 
 def fault_of(text: str, values: dict[str, Any] | None = None) -> tuple[str, int]:
@@ -219,3 +228,16 @@ def test_the_list_of_filters_is_the_whole_list() -> None:
 def test_any_text_is_a_template_or_a_fault(text: str) -> None:
     with suppress(TemplateFault):
         Template(text).render({"x": {"x": ["a"]}})
+
+
+REACHING = ["{{ x.append(1) }}", "{{ x.__class__.__mro__ }}", "{{ ''.join.__self__ }}"]
+
+
+@pytest.mark.parametrize("text", [*REACHING, "{{ x.pop() }}"])
+def test_behind_the_allowed_syntax_stands_a_sandbox_of_its_own(text: str) -> None:
+    """The first line of defence left out: what it would have refused must fail all the same."""
+    values = ["a"]
+    assert isinstance(_ENVIRONMENT, ImmutableSandboxedEnvironment)
+    with pytest.raises((SecurityError, UndefinedError)):
+        _ENVIRONMENT.from_string(text).render(x=values)
+    assert values == ["a"]
