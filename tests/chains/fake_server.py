@@ -13,6 +13,12 @@ Answer = tuple[int, Any]
 GOOD_KEY = "sk-good-key-123456"
 
 
+class Server(ThreadingHTTPServer):
+    """Takes many connections at once; the usual five that may wait are reset on a busy machine."""
+
+    request_queue_size = 256
+
+
 class FakeServer:
     """What the server does and has seen.
 
@@ -101,7 +107,7 @@ def serving() -> Iterator[FakeServer]:
         def log_message(self, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=lambda: server.serve_forever(0.02), daemon=True)
     thread.start()
     fake.address = f"http://127.0.0.1:{server.server_port}"
