@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pipelines.accounting import Funnel
 from pipelines.calling import Interrupted
 from pipelines.console import Progress, Signals, funnel_lines, row_lines, say, show, show_json
 from pipelines.exporters import EXPORTERS
@@ -223,12 +224,7 @@ def _check_yield(loaded: LoadedJob, launched: Launched) -> None:
         fix = f"look at: {shlex.join(inspect)}"
         problem = f"{run.accepted} of {job.rows} rows, stopped by: {run.stop}"
         raise QuotaError(problem, fix=fix)
-    rejected = sum(
-        count
-        for entry in run.counts
-        for reason, count in entry["rejected"].items()
-        if reason != "over_quota"
-    )
+    rejected = Funnel(run.counts).rejected()
     rate = rejected / max(1, rejected + run.accepted)
     if job.max_reject_rate is not None and rate > job.max_reject_rate:
         problem = f"{rate:.0%} of the rows were rejected, the job allows {job.max_reject_rate:.0%}"

