@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 from chains.decoding.base import Decoding
+from chains.decoding.guide import GuideSettings
 
 Role = Literal["system", "user", "assistant"]
 Finish = Literal["stop", "length", "error"]
@@ -31,11 +32,13 @@ class Call:
         messages: The rendered chat. A text-to-text model reads the last message's content alone.
         decoding: Full settings; `decoding.n` replies are asked for.
         seed: 0 to 2**53 - 1. Ignored by deterministic strategies.
+        guides: What every reply has to keep to, such as a grammar or a length.
     """
 
     messages: tuple[Message, ...]
     decoding: Decoding
     seed: int = 0
+    guides: tuple[GuideSettings, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class Reply:
             itself (temperature 1, nothing truncated); None where the model does not tell.
         error: With finish "error": `reason: detail`, such as
             `context_overflow: prompt has 3000 tokens, the window holds 2048`.
+        score: What the strategy ranked the reply by, where it ranks by something else than
+            `logprob`; its documentation says what it is.
     """
 
     text: str
@@ -59,6 +64,7 @@ class Reply:
     completion_tokens: int = 0
     logprob: float | None = None
     error: str = ""
+    score: float | None = None
 
 
 class Model(Protocol):

@@ -47,7 +47,10 @@ def call_key(fingerprint: str, call: Call) -> bytes:
     """
     seed = None if call.decoding.deterministic else call.seed
     messages = [list(message) for message in call.messages]
-    text = canonical([FORMAT, fingerprint, call.decoding.key(), messages, seed])
+    parts: list[Any] = [FORMAT, fingerprint, call.decoding.key(), messages, seed]
+    if call.guides:
+        parts.append([guide.key() for guide in call.guides])
+    text = canonical(parts)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 

@@ -5,7 +5,6 @@ A strategy is one pydantic class. Its settings are read from a job without impor
     decoding: {strategy: sample, temperature: 0.8, top_p: 0.95, n: 2, max_tokens: 60}
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import (
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from chains.decoding.noise import Noise
-    from chains.decoding.search import History, Request, Search, Vocabulary
+    from chains.decoding.search import History, Search, Vocabulary
 
 
 class Decoding(BaseModel):
@@ -67,11 +66,11 @@ class Decoding(BaseModel):
         """Rows of a batch that one call takes."""
         return 1
 
-    def search(self, requests: "Sequence[Request]", vocabulary: "Vocabulary") -> "Search":
-        """The search of all requests of a batch that have these settings."""
-        from chains.decoding.search import RowSearch
+    def search(self, vocabulary: "Vocabulary") -> "Search":
+        """A new search, for all requests of a batch that have these settings."""
+        from chains.decoding.row_search import RowSearch
 
-        return RowSearch(self, requests, vocabulary)
+        return RowSearch(self, vocabulary)
 
     def choose(self, scores: "torch.Tensor", noise: "Noise") -> "torch.Tensor":
         """The next token of each row, for strategies whose rows know nothing of each other.

@@ -5,7 +5,6 @@ step 2:                "A cat" -0.9    "The cat" -1.3     (of all continuations 
 step 3:                "A cat." -1.0   finished: score -1.0 / 3 ** length_penalty
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -13,7 +12,7 @@ from pydantic import Field, model_validator
 from chains.decoding.base import STRATEGIES, Decoding
 
 if TYPE_CHECKING:
-    from chains.decoding.search import Request, Search, Vocabulary
+    from chains.decoding.search import Search, Vocabulary
 
 
 @STRATEGIES.register
@@ -46,8 +45,8 @@ class Beam(Decoding):
         """One row a beam."""
         return self.num_beams
 
-    def search(self, requests: "Sequence[Request]", vocabulary: "Vocabulary") -> "Search":
-        """Beam search of all requests."""
+    def search(self, vocabulary: "Vocabulary") -> "Search":
+        """Beam search."""
         from chains.decoding.beam_search import BeamSearch
 
-        return BeamSearch(self, requests, vocabulary)
+        return BeamSearch(self, vocabulary)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 
 from chains.decoding.beam import Beam
+from chains.decoding.guide import Guide
 from chains.decoding.search import Generated, History, Move, Request, Search, Vocabulary
 
 
@@ -21,11 +22,13 @@ class Prefix:
     """A running beam.
 
     Attributes:
+        guides: What steers it.
         tokens: Generated so far.
         score: Sum of the log-probabilities after penalties and bans, which the beam ranks by.
         logprob: Sum of the model's own log-probabilities.
     """
 
+    guides: tuple[Guide, ...] = ()
     tokens: tuple[int, ...] = ()
     score: float = 0.0
     logprob: float = 0.0
@@ -35,7 +38,7 @@ class Prefix:
 class Lattice:
     """One request: its running beams and its hypotheses (final score, sequence), best first."""
 
-    beams: list[Prefix] = field(default_factory=lambda: [Prefix()])
+    beams: list[Prefix]
     hypotheses: list[tuple[float, Generated]] = field(default_factory=list)
 
 
@@ -53,11 +56,21 @@ class BeamSearch(Search):
 
     settings: Beam
 
-    def __init__(self, settings: Beam, requests: Sequence[Request], vocabulary: Vocabulary) -> None:
-        super().__init__(settings, requests, vocabulary)
-        self._running = {request: Lattice() for request in range(len(requests))}
+    def __init__(self, settings: Beam, vocabulary: Vocabulary) -> None:
+        super().__init__(settings, vocabulary)
+        self._running: dict[int, Lattice] = {}
         self._keep = max(2, 1 + len(vocabulary.ends)) * settings.num_beams
         self._history: History | None = None
+        self._read: list[Sequence[int]] = []  # prompts that the history has yet to take in
+
+    def admit(self, requests: Sequence[Request]) -> None:
+        """One row a request, which branches at the first step."""
+        start = len(self.requests)
+        super().admit(requests)
+        for number, request in enumerate(requests, start):
+            self._running[number] = Lattice([Prefix(request.guides)])
+        if self.settings.penalises():
+            self._read.extend(request.prompt for request in requests)
 
     def advance(self, logits: torch.Tensor) -> Move:
         """Continue every request's beams; requests that are done leave."""
@@ -85,10 +98,14 @@ class BeamSearch(Search):
     def _restricted(self, scores: torch.Tensor) -> torch.Tensor:
         if self.settings.penalises():
             if self._history is None:
-                self._history = History([request.prompt for request in self.requests], scores)
+                self._history = History(scores)
+            self._history.add(self._read)
+            self._read = []
             scores = self.settings.penalise(scores, self._history)
         beams = [beam for lattice in self._running.values() for beam in lattice.beams]
-        return self.restrict(scores, [len(beam.tokens) for beam in beams])
+        guides = [beam.guides for beam in beams]
+        lengths = [len(beam.tokens) for beam in beams]
+        return self.restrict(scores, lengths, guides if any(guides) else [])
 
     def _step(
         self, request: int, lattice: Lattice, scores: torch.Tensor, logprobs: torch.Tensor
@@ -120,11 +137,12 @@ class BeamSearch(Search):
             parent, token = divmod(place, vocabulary)
             beam = lattice.beams[parent]
             prefix = Prefix(
+                tuple(guide.follow(token) for guide in beam.guides),
                 (*beam.tokens, token),
                 float(totals[place]),
                 beam.logprob + float(logprobs[parent, token]),
             )
-            finished = self.finished(prefix.tokens, prefix.logprob, room)
+            finished = self.finished(prefix.tokens, prefix.logprob, room, prefix.guides)
             found.append(Candidate(parent, prefix, finished))
         return found
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from chains.decoding.plain import PlainEngine
+from chains.decoding.search import Request
 from chains.decoding.session import AttentionEngine, Engine
 
 PROBE_TOKENS = 24
@@ -68,7 +69,7 @@ def _expected(model: Any, prompt: list[int]) -> torch.Tensor:
 def _found(engine: AttentionEngine, prompt: list[int]) -> torch.Tensor:
     session = engine.open()
     known = len(prompt) - PROBE_STEPS + 1
-    steps = [session.start([prompt[:known]])]
+    steps = [session.admit([Request(tuple(prompt[:known]), seed=0, room=PROBE_STEPS)])]
     steps += [session.advance([token]) for token in prompt[known:]]
     return torch.cat(steps)
 

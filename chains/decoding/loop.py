@@ -1,7 +1,10 @@
-"""The decode loop: one batch of requests, from the prompts to what each search makes of them.
+"""The decode loop: rows of a session advance together, new ones take the places of finished ones.
 
-    outcome = decode(engine, [(Greedy(), request), (Sample(), request)], vocabulary)
-    outcome[0]          # [Generated(text="Blue.", finish="stop", ...)]
+    flight = Flight(engine, vocabulary)
+    flight.admit([(0, (Greedy(), request)), (1, (Sample(), request))])
+    while flight.running:
+        flight.step()
+        flight.take()       # [(0, [Generated(text="Blue.", finish="stop", ...)])]
 
 Requests of different settings share the model's forward passes; each group of equal settings has
 its own search.
@@ -16,56 +19,94 @@ from chains.decoding.search import Generated, Move, Request, Search, Vocabulary
 from chains.decoding.session import Engine
 
 Task = tuple[Decoding, Request]
+Finished = list[tuple[int, list[Generated]]]
 
 
-def decode(engine: Engine, tasks: Sequence[Task], vocabulary: Vocabulary) -> list[list[Generated]]:
-    """Decode one batch; its prompts must be of one shape (`engine.shape`).
+class Flight:
+    """The tasks that are decoded together at the moment.
 
-    Returns:
-        For each task its sequences, best first where the strategy ranks them.
+    Args:
+        engine: The model.
+        vocabulary: The model's tokens.
     """
-    order, searches = _searches(tasks, vocabulary)
-    with torch.inference_mode():
-        _run(engine, [tasks[place][1] for place in order], searches)
-    results: list[list[Generated]] = [[] for _ in tasks]
-    places = iter(order)
-    for search in searches:
-        found = search.results()
-        for request in range(len(search.requests)):
-            results[next(places)] = found[request]
-    return results
 
+    def __init__(self, engine: Engine, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._session = engine.open()
+        self._searches: dict[Decoding, Search] = {}
+        self._rows: dict[Decoding, list[int]] = {}
+        self._indices: dict[Decoding, list[int]] = {}
+        self._tokens: list[int] = []
+        self._admitted: list[tuple[Decoding, Request]] = []
+        self.running: dict[int, Decoding] = {}
 
-def _searches(tasks: Sequence[Task], vocabulary: Vocabulary) -> tuple[list[int], list[Search]]:
-    """One search for each group of equal settings, and the order in which they take the tasks."""
-    groups: dict[Decoding, list[int]] = {}
-    for place, (settings, _) in enumerate(tasks):
-        groups.setdefault(settings, []).append(place)
-    searches = [
-        settings.search([tasks[place][1] for place in places], vocabulary)
-        for settings, places in groups.items()
-    ]
-    return [place for places in groups.values() for place in places], searches
+    @property
+    def slots(self) -> int:
+        """Rows that the running tasks may take."""
+        return sum(settings.slots() for settings in self.running.values())
 
+    def admit(self, tasks: Sequence[tuple[int, Task]]) -> None:
+        """Take in tasks under their indices; the next step reads their prompts.
 
-def _run(engine: Engine, requests: Sequence[Request], searches: list[Search]) -> None:
-    session = engine.open()
-    prompts = [request.prompt for request in requests]
-    logits = session.start(prompts, [request.shared for request in requests])
-    rows = [len(search.requests) for search in searches]
-    while True:
-        moves = [
-            search.advance(part) if len(part) else Move([], [])
-            for search, part in zip(searches, torch.split(logits, rows), strict=True)
+        Where `engine.refills` is false only a new flight takes tasks, all of one shape.
+        """
+        self.running.update((index, settings) for index, (settings, _) in tasks)
+        for index, (settings, request) in tasks:
+            if settings not in self._searches:
+                self._searches[settings] = settings.search(self._vocabulary)
+                self._rows[settings], self._indices[settings] = [], []
+            self._indices[settings].append(index)
+            self._admitted.append((settings, request))
+
+    def step(self) -> None:
+        """One token for every running sequence, and the first one for the new."""
+        with torch.inference_mode():
+            logits = self._logits()
+            moves = {settings: self._search(settings, logits) for settings in [*self._searches]}
+            self._move(moves)
+
+    def take(self) -> Finished:
+        """What has finished since the last call."""
+        found = [
+            (self._indices[settings][number], sequences)
+            for settings, search in self._searches.items()
+            for number, sequences in search.take().items()
         ]
-        parents = [
-            parent + sum(rows[:place])
-            for place, move in enumerate(moves)
-            for parent in move.parents
-        ]
-        if not parents:
-            return
-        if parents != list(range(sum(rows))):
-            session.select(parents)
-        rows = [len(move.tokens) for move in moves]
-        logits = session.advance([token for move in moves for token in move.tokens])
+        for index, _ in found:
+            del self.running[index]
+        return found
+
+    def _logits(self) -> torch.Tensor:
+        """Of the running rows, and behind them of those admitted now."""
+        parts = []
+        if self._tokens:
+            parts.append(self._session.advance(self._tokens))
+        if self._admitted:
+            requests = [request for _, request in self._admitted]
+            parts.append(self._session.admit(requests))
+        for row, (settings, request) in enumerate(self._admitted, len(self._tokens)):
+            self._searches[settings].admit([request])
+            self._rows[settings].append(row)
+        self._admitted = []
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _search(self, settings: Decoding, logits: torch.Tensor) -> Move:
+        rows, search = self._rows[settings], self._searches[settings]
+        if not rows:
+            return Move([], [])
+        if len(rows) < len(logits):
+            logits = logits[torch.tensor(rows, device=logits.device)]
+        return search.advance(logits)
+
+    def _move(self, moves: dict[Decoding, Move]) -> None:
+        parents: list[int] = []
+        tokens: list[int] = []
+        before = sum(map(len, self._rows.values()))
+        for settings, move in moves.items():
+            rows, start = self._rows[settings], len(parents)
+            parents += [rows[parent] for parent in move.parents]
+            tokens += move.tokens
+            self._rows[settings] = list(range(start, len(parents)))
+        if parents != list(range(before)):
+            self._session.select(parents)
+        self._tokens = tokens

@@ -15,6 +15,7 @@ import torch
 from transformers.modeling_outputs import BaseModelOutput
 
 from chains.decoding.attention import BLOCK
+from chains.decoding.search import Request
 from chains.decoding.session import ROWS, up_to
 
 
@@ -22,6 +23,7 @@ class PlainEngine:
     """Decodes any causal model of transformers."""
 
     name = "stock attention"
+    refills = False
     most_rows: int | None = ROWS
 
     def __init__(self, model: Any) -> None:
@@ -49,8 +51,9 @@ class PlainSession:
         # State-space models call their cache by another name.
         self._cache_name = "past_key_values" if "past_key_values" in takes else "cache_params"
 
-    def start(self, prompts: Sequence[Sequence[int]], shared: Sequence[int] = ()) -> torch.Tensor:
+    def admit(self, requests: Sequence[Request]) -> torch.Tensor:
         """Read the prompts, all of one length, each from its beginning."""
+        prompts = [request.prompt for request in requests]
         self._count = len(prompts)
         fill = up_to(ROWS, self._count) - self._count
         return self._forward([*prompts, *[prompts[0]] * fill])
@@ -99,6 +102,7 @@ class TextToTextEngine:
     """
 
     name = "encoder-decoder"
+    refills = False
     most_rows: int | None = ROWS
 
     def __init__(self, model: Any, start: int, longest: int | None) -> None:
@@ -128,8 +132,9 @@ class TextToTextSession:
         self._states: torch.Tensor
         self._mask: torch.Tensor
 
-    def start(self, prompts: Sequence[Sequence[int]], shared: Sequence[int] = ()) -> torch.Tensor:
+    def admit(self, requests: Sequence[Request]) -> torch.Tensor:
         """Encode each source alone, then take the decoder's first step."""
+        prompts = [request.prompt for request in requests]
         self._count = len(prompts)
         width = self._engine.shape(max(len(prompt) for prompt in prompts))
         encoded = [self._encode(prompt, width) for prompt in prompts]

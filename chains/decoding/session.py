@@ -1,7 +1,8 @@
 """Decoding sessions: prompts in, logits of the next token out, at the row's own shapes.
 
     session = engine.open()
-    logits = session.start([(1, 520, 77), (1, 88)])    # [2, vocabulary], float32
+    logits = session.admit([Request((1, 520, 77), seed=0, room=8), ...])
+    logits.shape                                       # [2, vocabulary], float32
     logits = session.advance([415, 12])                # one token a row
     session.select([1])                                # row 0 is finished: row 1 goes on alone
     logits = session.advance([99])
@@ -17,11 +18,14 @@ want it. Rows share a session only where that length is the same.
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from chains.decoding.attention import ATTENTION, BLOCK, RowCache
+
+if TYPE_CHECKING:
+    from chains.decoding.search import Request
 
 KEPT = 4096
 """Tokens of shared beginnings whose keys and values an engine keeps, the least used going first."""
@@ -33,13 +37,11 @@ ROWS = 16
 class Session(Protocol):
     """Rows that are decoded in lockstep."""
 
-    def start(self, prompts: Sequence[Sequence[int]], shared: Sequence[int] = ()) -> torch.Tensor:
-        """Read the prompts; logits of the first token of each reply, float32 [rows, vocabulary].
+    def admit(self, requests: "Sequence[Request]") -> torch.Tensor:
+        """Read prompts into new rows behind the others; float32 [requests, vocabulary].
 
-        Args:
-            prompts: Token ids, at least one each.
-            shared: For each prompt how many tokens at its beginning others have too; none if left
-                out. An engine may keep what it computed for them.
+        These are the logits of the first token of each reply. A session of an engine that does
+        not refill takes requests once, at its beginning.
         """
 
     def advance(self, tokens: Sequence[int]) -> torch.Tensor:
@@ -54,6 +56,9 @@ class Engine(Protocol):
 
     name: str
     """For the manifest: which path decodes."""
+
+    refills: bool
+    """Whether a session takes prompts of any length while others are running."""
 
     most_rows: int | None
     """Rows of a session at most, where more would change a row's shapes; None for no bound."""
@@ -79,6 +84,7 @@ class AttentionEngine:
     """
 
     name = "registered attention"
+    refills = False
     most_rows: int | None = None
 
     def __init__(self, model: Any, longest: int | None = None) -> None:
@@ -106,6 +112,11 @@ class AttentionSession:
         self._device = next(engine.model.parameters()).device
         self._cache: RowCache
         self._lengths: torch.Tensor
+
+    def admit(self, requests: "Sequence[Request]") -> torch.Tensor:
+        """Read the prompts."""
+        shared = [request.shared for request in requests]
+        return self.start([request.prompt for request in requests], shared)
 
     def start(self, prompts: Sequence[Sequence[int]], shared: Sequence[int] = ()) -> torch.Tensor:
         """Read each prompt alone, an equal one once, and a beginning that is known not again."""

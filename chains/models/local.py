@@ -179,4 +179,5 @@ def _reply(sequence: Generated, prompt_tokens: int) -> Reply:
         completion_tokens=len(sequence.tokens),
         logprob=sequence.logprob,
         error=sequence.error,
+        score=sequence.score,
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from chains.decoding.batches import decode_all
 from chains.decoding.search import Vocabulary
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -29,6 +30,7 @@ class TableEngine:
     """
 
     name = "table"
+    refills = True
     most_rows = None
 
     def __init__(self, logits: Any, rows: int | None = None, fault: Any = None) -> None:
@@ -49,10 +51,10 @@ class TableSession:
         self.engine = engine
         self.texts = []
 
-    def start(self, prompts: Any, shared: Any = ()) -> Any:
-        self.engine.starts.append(len(prompts))
-        self.texts = [(prompt[-1],) for prompt in prompts]
-        return self._logits()
+    def admit(self, requests: Any) -> Any:
+        self.engine.starts.append(len(requests))
+        self.texts += [(request.prompt[-1],) for request in requests]
+        return self._logits()[-len(requests) :]
 
     def advance(self, tokens: Any) -> Any:
         self.texts = [(*text, token) for text, token in zip(self.texts, tokens, strict=True)]
@@ -67,6 +69,12 @@ class TableSession:
         if self.engine.fault is not None:
             self.engine.fault(self.texts)
         return torch.tensor([self.engine.logits(text) for text in self.texts])
+
+
+def decode(engine: Any, tasks: Any, vocabulary: Any, capacity: int = 1000) -> Any:
+    """The sequences of each task."""
+    found = dict(itertools.chain(*decode_all(engine, tasks, vocabulary, capacity)))
+    return [found[index] for index in range(len(tasks))]
 
 
 def random_table(vocabulary: int, seed: int) -> Any:

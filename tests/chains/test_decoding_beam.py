@@ -4,13 +4,12 @@ from typing import Any
 
 import pytest
 import torch
-from table_engine import END, TableEngine, all_sequences, letters, random_table
+from table_engine import END, TableEngine, all_sequences, decode, letters, random_table
 from tiny_models import tiny_causal
 
 from chains.decoding import Beam, Greedy
 from chains.decoding.beam_search import best_places
 from chains.decoding.choice import choose_engine
-from chains.decoding.loop import decode
 from chains.decoding.search import Request, Vocabulary
 
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 import torch
+from table_engine import decode
 from tiny_models import FAMILIES, tiny_causal
 
 from chains.decoding import Beam, Greedy, Sample
 from chains.decoding.batches import decode_all, plan
 from chains.decoding.choice import choose_engine
-from chains.decoding.loop import decode
 from chains.decoding.plain import PlainEngine
 from chains.decoding.search import Request, Vocabulary
 from chains.decoding.session import AttentionEngine

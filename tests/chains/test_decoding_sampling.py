@@ -197,7 +197,8 @@ def test_a_draw_is_the_same_in_any_batch() -> None:
 
 def penalised(settings: Any, prompt: Any, drawn: Any) -> Any:
     scores = torch.tensor([[2.0, -2.0, 4.0, 1.0, -1.0]])
-    history = History([prompt], scores)
+    history = History(scores)
+    history.add([prompt])
     for token in drawn:
         history.drawn[0, token] += 1
     return settings.penalise(scores.clone(), history)[0].tolist()

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 import torch
+from table_engine import decode
 from test_decoding_engine import FAST, NUMBERS, generated, prompts, without_pad
 from tiny_models import tiny_causal
 
 from chains.decoding import Beam, Greedy, Sample
 from chains.decoding.batches import decode_all
 from chains.decoding.choice import choose_engine
-from chains.decoding.loop import decode
 from chains.decoding.search import Request
 from chains.decoding.session import KEPT, AttentionEngine
 

@@ -3,11 +3,10 @@
 from typing import Any
 
 import pytest
-from table_engine import END, TableEngine, letters, random_table
+from table_engine import END, TableEngine, decode, letters, random_table
 
 from chains.decoding import Beam, Greedy, Sample
 from chains.decoding.batches import decode_all
-from chains.decoding.loop import decode
 from chains.decoding.search import Request, Vocabulary
 from chains.decoding.stopping import StopStrings
 
