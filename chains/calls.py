@@ -6,7 +6,7 @@ for finished in model.answer([call]):          # one list for every batch that f
         print(replies[0].text)                 # "Blue."
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -65,6 +65,14 @@ class Reply:
     logprob: float | None = None
     error: str = ""
     score: float | None = None
+
+
+Wanted = list[tuple[str, Call]]
+"""Calls with the names of the models that are asked; "" is the one at hand."""
+
+Plan = Generator[Wanted, list[list[Reply]], list[Reply]]
+"""How a strategy that is made of other calls comes to its replies: it yields calls and is sent the
+replies to each."""
 
 
 class Model(Protocol):

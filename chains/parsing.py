@@ -1,9 +1,12 @@
-"""Reading replies: what a model wrote becomes a value, or a fault with a reason; nothing raises.
+r"""Reading replies: what a model wrote becomes a value, or a fault with a reason; nothing raises.
 
 parse_reply(Output(), "  Paris. ")                             # ParsedValue("Paris.")
 parse_reply(Output(form="lines"), "- red")                     # ParsedValue(["red"])
 parse_reply(Output(form="json"), 'Sure: {"score": 4}')         # ParsedValue({"score": 4})
 parse_reply(Output(form="json"), '{"score": NaN}')             # ParseFault("not_finite", "NaN")
+parse_reply(Output(form="choice", choices=("yes", "no")), "no\n")            # ParsedValue("no")
+parse_reply(Output(form="regex", pattern="[0-9]+"), "12a")        # ParseFault("no_match", "12a")
+parse_reply(Output(form="code", language="python"), "def f(:")    # ParseFault("not_code", ...)
 parser_for(Output(form="lines"))                               # the same as a LangChain parser
 """
 
@@ -14,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from prompts.code_syntax import Language, blocks_of, syntax_fault
 from prompts.file_format import Output
 
 if TYPE_CHECKING:
@@ -39,7 +43,8 @@ class ParseFault:
     Attributes:
         reason: A short name to count by: `empty_reply`, `too_long`, `lone_surrogate`, `no_json`,
             `several_json`, `bad_json`, `cut_json`, `duplicate_keys`, `not_finite`, `huge_integer`,
-            `too_deep` or `schema_mismatch`.
+            `too_deep`, `schema_mismatch`, `not_a_choice`, `no_match`, `several_blocks` or
+            `not_code`.
         detail: What was found, up to 200 characters.
     """
 
@@ -60,7 +65,9 @@ def parse_reply(output: Output, text: str) -> ParsedValue | ParseFault:
 
     text: without outer whitespace. lines: the lines that hold something, without list marks
     (`1.`, `2)`, `-`, `*`). json: exactly one value that matches the schema; prose and code fences
-    around it are passed over as long as no second value stands there.
+    around it are passed over as long as no second value stands there. choice: one of the choices to
+    the letter, outer whitespace aside. regex: the whole reply, or the reply without outer
+    whitespace, matches. code: the one fenced block, or the reply where there is none, parses.
     """
     if len(text) > MAX_REPLY:
         return ParseFault("too_long", f"{len(text)} characters, at most {MAX_REPLY}")
@@ -74,7 +81,12 @@ def parse_reply(output: Output, text: str) -> ParsedValue | ParseFault:
     if output.form == "lines":
         lines = _lines(text)
         return ParsedValue(lines) if lines else ParseFault("empty_reply", "list marks alone")
-    return _json(output, text.strip())
+    if output.form == "json":
+        return _json(output, text.strip())
+    if output.form == "choice":
+        known = text.strip() in output.choices
+        return ParsedValue(text.strip()) if known else ParseFault("not_a_choice", _shorten(text))
+    return _code(output.language, text) if output.language else _matching(output, text)
 
 
 def parser_for(output: Output) -> "BaseOutputParser[Any]":
@@ -97,6 +109,23 @@ _TOKEN = re.compile(r'[{}\[\]]|"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 def _lines(text: str) -> list[str]:
     lines = (_MARK.sub("", line, count=1).strip() for line in text.split("\n"))
     return [line for line in lines if line]
+
+
+def _matching(output: Output, text: str) -> ParsedValue | ParseFault:
+    for reply in (text, text.strip()):
+        if output.matches(reply):
+            return ParsedValue(reply)
+    return ParseFault("no_match", _shorten(text))
+
+
+def _code(language: Language, text: str) -> ParsedValue | ParseFault:
+    blocks = blocks_of(text)
+    if len(blocks) > 1:
+        return ParseFault("several_blocks", f"{len(blocks)} fenced blocks")
+    if not blocks[0]:
+        return ParseFault("empty_reply", "a fenced block without code")
+    fault = syntax_fault(language, blocks[0])
+    return ParseFault("not_code", _shorten(fault)) if fault else ParsedValue(blocks[0])
 
 
 def _json(output: Output, text: str) -> ParsedValue | ParseFault:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from chains.decoding import Decoding
 from pipelines.stages import Stage
 from prompts.errors import TextmillError, UsageError
 from prompts.registry import dotted
@@ -44,11 +45,19 @@ def check_parts(loaded: "LoadedJob") -> set[str]:
         view = _StageView(loaded, job.stages[index:], set(available) if known else None)
         view.need(stage.columns_needed(), key=f"stages.{index}")
         _keyed(f"stages.{index}", partial(stage.check, view))
+        _keyed(f"stages.{index}", partial(_check_decoding, stage, view))
         available |= stage.columns_added()
     for index, exporter in enumerate(job.exports):
         if known:
             _keyed(f"exports.{index}", partial(exporter.check, set(available)))
     return available
+
+
+def _check_decoding(stage: Stage, view: "_StageView") -> None:
+    """The models that a strategy names beside the stage's own are the job's."""
+    for field, value in stage:
+        for setting, name in value.models().items() if isinstance(value, Decoding) else ():
+            view.model(name, key=dotted(field, setting))
 
 
 def _check_keys(loaded: "LoadedJob") -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.sentences import cut_to_finished, sentences
+from chains.text.sentences import cut_to_finished, sentences
 
 ROUNDS = 8  # "Sure! ...:" over "Answer:" over a list mark over quotes: far more than models stack
 TAIL = 400  # characters at the end that are looked at for closing phrases

@@ -48,6 +48,12 @@ LedgerFile = Annotated[
         "--ledger", dir_okay=False, help="Where calls are remembered [run folder's sibling]."
     ),
 ]
+Workers = Annotated[
+    int,
+    typer.Option(
+        "--workers", min=0, metavar="N", help="Processes that answer model calls; 0: this one."
+    ),
+]
 Offline = Annotated[bool, typer.Option("--offline", help="Never ask the Hub for anything.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress bar.")]
@@ -62,6 +68,7 @@ def run(
     seed: Seed = None,
     out: Annotated[Path | None, typer.Option("--out", help="The run folder itself.")] = None,
     ledger: LedgerFile = None,
+    workers: Workers = 0,
     offline: Offline = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show prompts, calls and tokens; load no model.")
@@ -74,20 +81,21 @@ def run(
     from pipelines.commands import run_job
     from pipelines.dry_run import show_dry_run
     from pipelines.job import load_job
+    from pipelines.launch import Options
 
     loaded = load_job(job, overrides=_overrides(settings, rows, seed))
     if dry_run:
         show_dry_run(loaded, out=out, ledger=ledger, as_json=as_json)
     else:
-        run_job(
-            loaded, out=out, ledger=ledger, offline=offline, as_json=as_json, hidden=no_progress
-        )
+        options = Options(ledger, offline, workers)
+        run_job(loaded, options, out=out, as_json=as_json, hidden=no_progress)
 
 
 @app.command()
 def resume(
     run: RunArgument,
     ledger: LedgerFile = None,
+    workers: Workers = 0,
     offline: Offline = False,
     as_json: AsJson = False,
     no_progress: NoProgress = False,
@@ -95,17 +103,34 @@ def resume(
 ) -> None:
     """Go on with a run that was interrupted, with the job and prompts it began with."""
     from pipelines.commands import run_job
-    from pipelines.launch import find_run, reopen
+    from pipelines.launch import Options, find_run, reopen
 
     folder = find_run(run)
-    run_job(
-        reopen(folder),
-        out=folder.path,
-        ledger=ledger,
-        offline=offline,
-        as_json=as_json,
-        hidden=no_progress,
-    )
+    options = Options(ledger, offline, workers)
+    run_job(reopen(folder), options, out=folder.path, as_json=as_json, hidden=no_progress)
+
+
+@app.command()
+def verify(
+    run: RunArgument,
+    calls: Annotated[
+        int, typer.Option("--calls", min=1, metavar="N", help="Model calls to pay once more.")
+    ] = 20,
+    whole: Annotated[bool, typer.Option("--all", help="Make the whole run once more.")] = False,
+    ledger: LedgerFile = None,
+    workers: Workers = 0,
+    offline: Offline = False,
+    as_json: AsJson = False,
+    no_progress: NoProgress = False,
+    debug: Debug = False,
+) -> None:
+    """Make a sample of a finished run, or all of it, once more and compare the bytes."""
+    from pipelines.launch import Options
+    from pipelines.verifying import verify_run
+
+    options = Options(ledger, offline, workers)
+    count = None if whole else calls
+    verify_run(run, options, calls=count, as_json=as_json, hidden=no_progress)
 
 
 @app.command()

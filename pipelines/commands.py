@@ -3,12 +3,14 @@
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipelines.accounting import Funnel
 from pipelines.calling import Interrupted
 from pipelines.console import Progress, Signals, funnel_lines, row_lines, say, show, show_json
+from pipelines.deviations import deviation_lines, deviations
 from pipelines.exporters import EXPORTERS
 from pipelines.files import read_jsonl
 from pipelines.folder import RunFolder
@@ -16,6 +18,7 @@ from pipelines.job import LoadedJob
 from pipelines.launch import (
     Launched,
     Options,
+    changes_since_start,
     export,
     find_run,
     launch,
@@ -28,27 +31,30 @@ from prompts.errors import CorruptRunError, QuotaError, UsageError, unknown
 
 
 def run_job(
-    loaded: LoadedJob,
-    *,
-    out: Path | None,
-    ledger: Path | None,
-    offline: bool,
-    as_json: bool,
-    hidden: bool,
+    loaded: LoadedJob, options: Options, *, out: Path | None, as_json: bool, hidden: bool
 ) -> None:
     """Run a job and show what came of it.
+
+    Args:
+        loaded: The job.
+        options: How to run; its `watch` is replaced by the progress bar.
+        out: The run folder; left out, a new one under the outputs folder.
+        as_json: Show one JSON object.
+        hidden: Show no progress bar.
 
     Raises:
         QuotaError: Fewer rows than wanted, or more rejected than the job allows.
     """
     path = out or outputs_folder() / new_run_name(loaded.job.name)
+    if changes := changes_since_start(path):
+        say(f"warning: begun with {'; '.join(changes)}: what is made now may differ in its bytes")
     signals = Signals()
     watch = Progress(signals, hidden=hidden)
     try:
-        launched = launch(loaded, path, Options(ledger, offline, watch))
+        launched = launch(loaded, path, replace(options, watch=watch))
     except Interrupted:
         watch.close()
-        say(f"interrupted; go on with: {_resume_command(path, ledger, offline=offline)}")
+        say(f"interrupted; go on with: {_resume_command(path, options)}")
         sys.exit(128 + signals.received)
     finally:
         watch.close()
@@ -123,10 +129,12 @@ def inspect_run(
     records = folder.rejected() if rejected else (r.as_json() for r in folder.rows())
     chosen = (r for r in records if not reason or r["reason"] == reason)
     shown = [record for record, _ in zip(chosen, range(count), strict=False)]
+    lengths = deviations(folder.rows())
     if as_json:
-        show_json({"stages": counts, "rows": shown})
+        show_json({"stages": counts, "lengths": lengths, "rows": shown})
         return
     show("\n".join(funnel_lines(counts)))
+    _show_deviations(lengths)
     for record in shown:
         show("")
         show("\n".join(row_lines(record)))
@@ -180,12 +188,19 @@ def show_one_prompt(name: str, *, as_json: bool) -> None:
         show(f"# {prompt.label}\n{prompt.source.rstrip()}")
 
 
-def _resume_command(path: Path, ledger: Path | None, *, offline: bool) -> str:
+def _resume_command(path: Path, options: Options) -> str:
     """The command that goes on with a run and does not pay again for what it has paid."""
     words = ["python", "run_pipeline.py", "resume", str(path)]
-    words += ["--ledger", str(ledger)] if ledger else []
-    words += ["--offline"] if offline else []
+    words += ["--ledger", str(options.ledger)] if options.ledger else []
+    words += ["--workers", str(options.workers)] if options.workers else []
+    words += ["--offline"] if options.offline else []
     return shlex.join(words)
+
+
+def _show_deviations(entries: list[dict[str, JSON]]) -> None:
+    """Show how far texts are from the length that was asked for, where one was."""
+    if entries:
+        show("\n".join(["", *deviation_lines(entries)]))
 
 
 def _summary(launched: Launched) -> dict[str, Any]:
@@ -205,6 +220,7 @@ def _summary(launched: Launched) -> dict[str, Any]:
 def _show_launched(loaded: LoadedJob, launched: Launched) -> None:
     run, meter = launched.run, launched.meter
     show("\n".join(funnel_lines(run.counts)))
+    _show_deviations(deviations(RunFolder(launched.folder).rows()))
     wanted = "" if loaded.job.rows is None else f" of {loaded.job.rows}"
     show(f"\nrows        {run.accepted}{wanted}, stopped by: {run.stop}")
     paid = meter.calls - meter.known

@@ -11,11 +11,13 @@ and so one call for each reply of each later stage is assumed, and the count is 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from chains.calls import Call, Message
+from chains.calls import Call, Message, Reply, Wanted
+from chains.decoding.plans import Plans
 from chains.models import TokenSpans
 from pipelines.calling import Caller
 from pipelines.console import HEAD, NOTE, Line, beside, labelled, say, show_json, show_lines
@@ -102,6 +104,10 @@ def _lines(name: str, kind: str, forecast: Forecast) -> list[Line]:
     parts = f"{forecast.known} known, {forecast.paid} paid, {forecast.assumed} assumed"
     tokens = f"{forecast.prompt_tokens:,} prompt tokens"
     return [*lines, beside(f"{calls} calls: {parts}; {tokens}", NOTE), Line("")]
+
+
+class _NotKnownError(Exception):
+    """The ledger does not know all that a row asks."""
 
 
 class _Unloaded(StageContext):
@@ -204,14 +210,27 @@ class _Follower:
 
     def _ask(self, request: Ask, forecast: Forecast) -> Any:
         forecast.example = forecast.example or request.calls[0].messages
-        fingerprint = self._fingerprint(request.model)
-        keys = [call_key(fingerprint or request.model, call) for call in request.calls]
-        known = self.ledger.get(keys) if fingerprint else {}
-        for key, call in zip(keys, request.calls, strict=True):
-            self._count(request.model, key, call, forecast, known=key in known)
-        if any(key not in known for key in keys):
+        plans = Plans(request.calls)
+        try:
+            while plans.running:
+                plans.advance(partial(self._known, request.model, forecast))
+        except _NotKnownError:
             return None
-        return [known[key] for key in keys]
+        return [plans.replies[index] for index in range(len(request.calls))]
+
+    def _known(self, asked: str, forecast: Forecast, wanted: Wanted) -> list[list[Reply]]:
+        """The replies to these calls; an empty name means `asked`."""
+        found: list[list[Reply]] = []
+        for name, call in wanted:
+            model = name or asked
+            fingerprint = self._fingerprint(model)
+            key = call_key(fingerprint or model, call)
+            known = self.ledger.get([key]) if fingerprint else {}
+            self._count(model, key, call, forecast, known=key in known)
+            found += known.values()
+        if len(found) < len(wanted):
+            raise _NotKnownError
+        return found
 
     def _count(
         self, model: str, key: bytes, call: Call, forecast: Forecast, *, known: bool
@@ -241,4 +260,6 @@ def _calls_and_rows(stage: Stage) -> tuple[int, int]:
         return variants, variants + getattr(stage, "keep_original", False)
     decoding = getattr(stage, "decoding", None)
     replies = getattr(decoding, "n", 1)
-    return (1 if getattr(decoding, "joint", False) else replies), replies
+    if getattr(decoding, "joint", False):
+        return getattr(decoding, "candidates", 1), replies
+    return replies, replies

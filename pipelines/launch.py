@@ -4,9 +4,12 @@ finished = launch(loaded, Path("outputs/demo-1"), options)
 finished.run.accepted, finished.exports
 """
 
+import json
 import os
 import secrets
 import shlex
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -20,12 +23,15 @@ from pipelines.files import write_atomically
 from pipelines.folder import RunFolder, open_run
 from pipelines.job import PROJECT, LoadedJob, build_job, load_job
 from pipelines.ledger import Ledger
-from pipelines.manifest import dump, make_manifest
-from pipelines.rows import JSON
+from pipelines.manifest import dump, environment, environment_changes, make_manifest
+from pipelines.rows import JSON, Row
 from pipelines.runner import Run, Watch, run
 from prompts.errors import CorruptRunError, ModelError, TextmillError, UsageError
 from prompts.registry import dotted
 from prompts.strict_yaml import read_yaml_file
+
+ENVIRONMENT = ".environment"
+"""In a run folder: the versions and the machine that the run began with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +41,13 @@ class Options:
     Attributes:
         ledger: The ledger's file; left out, `ledger.sqlite` beside the run folder.
         offline: Never look for a model or dataset on the Hub.
+        workers: Processes that answer the calls of each local model; 0 for this one alone.
         watch: Told of progress and asked whether to stop.
     """
 
     ledger: Path | None = None
     offline: bool = False
+    workers: int = 0
     watch: Watch = field(default_factory=Watch)
 
 
@@ -112,9 +120,40 @@ def launch(loaded: LoadedJob, path: Path, options: Options) -> Launched:
     resolved = loaded.resolved().as_data()
     if folder.begun():
         _same_job(resolved, reopen(folder), path)
-    folder.create(resolved, loaded.folder)
+    else:
+        folder.create(resolved, loaded.folder)
+        write_atomically(path / ENVIRONMENT, dump(environment()))
     with folder.lock(), Ledger(options.ledger or path.parent / "ledger.sqlite") as ledger:
         return _run_and_export(loaded, folder, ledger, options)
+
+
+def changes_since_start(path: Path) -> list[str]:
+    """How versions and machine differ from those that an unfinished run began with.
+
+    Empty where there is no such run, or it is not known what it began with.
+    """
+    folder = RunFolder(path)
+    if not folder.begun() or folder.manifest_file.exists():
+        return []
+    try:
+        began = json.loads((path / ENVIRONMENT).read_text(encoding="utf-8"))
+        return environment_changes(began)
+    except (OSError, ValueError, AttributeError):
+        return []
+
+
+def finished_manifest(folder: RunFolder) -> dict[str, Any]:
+    """The manifest of a finished run whose rows are those that were committed.
+
+    Raises:
+        UsageError: The run is not finished.
+        CorruptRunError: Manifest or rows are damaged.
+    """
+    if not folder.manifest_file.exists():
+        fix = f"go on with it first: python run_pipeline.py resume {shlex.quote(str(folder.path))}"
+        raise UsageError("the run is not finished", fix=fix, file=folder.path)
+    folder.verify()
+    return folder.manifest()
 
 
 def export(folder: RunFolder, exporter: Any, target: Path, *, overwrite: bool) -> dict[str, Any]:
@@ -123,11 +162,8 @@ def export(folder: RunFolder, exporter: Any, target: Path, *, overwrite: bool) -
     Raises:
         UsageError: The run is not finished, the target exists, or the rows do not fit the format.
     """
-    if not folder.manifest_file.exists():
-        fix = f"go on with it first: python run_pipeline.py resume {shlex.quote(str(folder.path))}"
-        raise UsageError("the run is not finished", fix=fix, file=folder.path)
-    folder.verify()
-    finished = Finished(folder.rows, folder.manifest(), reopen(folder).job.as_data())
+    manifest = finished_manifest(folder)
+    finished = Finished(folder.rows, manifest, reopen(folder).job.as_data())
     return place(lambda to: exporter.write(finished, to), target, overwrite=overwrite)
 
 
@@ -140,30 +176,49 @@ def _run_and_export(
         loaded.job.embedder,
         ledger,
         offline=options.offline,
+        workers=options.workers,
+        plugins=loaded.job.plugins,
         stop_requested=watch.stop_requested,
         on_batch=lambda: watch.on_batch(caller),
     )
-    try:
-        outcome = run(loaded, folder, caller, watch)
-    except ModelError as exc:
-        raise loaded.located(exc) from exc
-    exported = None if outcome.fresh else _exported(folder)
-    if exported is not None:
-        return Launched(folder.path, outcome, exported, caller.meter)
-    manifest = make_manifest(loaded, outcome, caller)
-    finished = Finished(folder.rows, manifest, loaded.resolved().as_data())
+    with closing(caller):
+        try:
+            outcome = run(loaded, folder, caller, watch)
+        except ModelError as exc:
+            raise loaded.located(exc) from exc
+        exported = None if outcome.fresh else _exported(folder)
+        if exported is not None:
+            return Launched(folder.path, outcome, exported, caller.meter)
+        manifest = make_manifest(loaded, outcome, caller)
+    manifest["exports"] = write_exports(loaded, folder.rows, manifest, folder.path)
+    write_atomically(folder.manifest_file, dump(manifest))
+    return Launched(folder.path, outcome, manifest["exports"], caller.meter)
+
+
+def write_exports(
+    loaded: LoadedJob, rows: Callable[[], Iterator[Row]], manifest: dict[str, Any], target: Path
+) -> list[dict[str, Any]]:
+    """Write all exports of a job into folders inside `target`.
+
+    Returns:
+        For each export its kind, its folder's name as `path`, and what it wrote.
+
+    Raises:
+        UsageError: The rows do not fit a format.
+    """
+    finished = Finished(rows, manifest, loaded.resolved().as_data())
     taken: set[str] = set()
+    exports: list[dict[str, Any]] = []
     for index, exporter in enumerate(loaded.job.exports):
         name = _target_name(exporter.kind, taken)
         try:
             write = partial(exporter.write, finished)
-            written = place(write, folder.path / name, overwrite=True)
+            written = place(write, target / name, overwrite=True)
         except TextmillError as exc:
             exc.key = dotted(f"exports.{index}", exc.key)
             raise
-        manifest["exports"].append({"kind": exporter.kind, "path": name, **written})
-    write_atomically(folder.manifest_file, dump(manifest))
-    return Launched(folder.path, outcome, manifest["exports"], caller.meter)
+        exports.append({"kind": exporter.kind, "path": name, **written})
+    return exports
 
 
 def _exported(folder: RunFolder) -> list[dict[str, Any]] | None:

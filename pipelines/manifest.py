@@ -7,6 +7,7 @@
 
 import json
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,27 @@ def machine_class() -> str:
     return " ".join([platform.machine(), *(flag for flag in _CPU_FLAGS if flag in flags)])
 
 
+def environment() -> dict[str, Any]:
+    """What besides the job and its models decides the bytes of a run."""
+    return {"versions": package_versions(), "machine": machine_class()}
+
+
+def environment_changes(then: Mapping[str, Any]) -> list[str]:
+    """How the present environment differs from a recorded one, such as `torch 2.10.0, now 2.11.0`.
+
+    Args:
+        then: A manifest, or what `environment` gave; what is not in it is not compared.
+    """
+    now = environment()
+    recorded = {**then.get("versions", {}), "machine": then.get("machine", now["machine"])}
+    present = {**now["versions"], "machine": now["machine"]}
+    return [
+        f"{what} {value}, now {present[what]}"
+        for what, value in recorded.items()
+        if what in present and present[what] != value
+    ]
+
+
 def make_manifest(loaded: LoadedJob, run: Run, caller: Caller) -> dict[str, Any]:
     """The manifest of a finished run; exports are added as they are written."""
     job = loaded.job
@@ -72,8 +94,7 @@ def make_manifest(loaded: LoadedJob, run: Run, caller: Caller) -> dict[str, Any]
             "rows": job.rows,
             "sha": loaded.resolved().sha(),
         },
-        "versions": package_versions(),
-        "machine": machine_class(),
+        **environment(),
         "models": caller.describe(loaded.used_models()),
         "embedder": _embedder(loaded, caller),
         "prompts": {_shown(name): prompt.sha for name, prompt in loaded.used_prompts().items()},

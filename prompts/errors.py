@@ -7,7 +7,8 @@
     ├── QuotaError            5   finished below the quota or over the reject limit
     ├── CorruptRunError       6   a run folder is damaged
     ├── RunLockedError        7   another process holds the run
-    └── ResourceError         8   disk or memory is exhausted
+    ├── ResourceError         8   disk or memory is exhausted
+    └── ReproductionError     9   a run made again is not the same
 
 The number is the exit code. An error prints as one line:
 
@@ -98,6 +99,12 @@ class ResourceError(TextmillError):
     """Disk space or memory is exhausted."""
 
     exit_code = 8
+
+
+class ReproductionError(TextmillError):
+    """A run that was made once more did not give the same bytes."""
+
+    exit_code = 9
 
 
 def nearest(word: str, known: list[str]) -> str:

@@ -26,6 +26,7 @@ from typing import Any
 
 from pydantic import PrivateAttr
 
+from prompts.code_syntax import blocks_of, syntax_fault
 from prompts.errors import UsageError, nearest, unknown
 from prompts.file_format import Example, Output, PromptFile, PromptMessage, Role
 from prompts.registry import validate
@@ -228,6 +229,9 @@ def _example(prompt: Prompt, index: int) -> tuple[tuple[Role, str], tuple[Role, 
 def _check_reply(output: Output, reply: str, key: str) -> None:
     """An example has to show what will be accepted."""
     if output.form != "json":
+        fault = _text_fault(output, reply.strip())
+        if fault:
+            raise UsageError(f"the reply {fault}", key=key)
         return
     try:
         fault = output.fault(json.loads(reply))
@@ -235,6 +239,20 @@ def _check_reply(output: Output, reply: str, key: str) -> None:
         raise UsageError("the reply is not JSON", fix="the output's form is json", key=key) from exc
     if fault:
         raise UsageError(f"the reply does not match the schema: {fault}", key=key)
+
+
+def _text_fault(output: Output, reply: str) -> str:
+    if output.form == "choice" and reply not in output.choices:
+        return "is none of the choices"
+    if output.form == "regex" and not output.matches(reply):
+        return "does not match the pattern"
+    if output.language is None:
+        return ""
+    blocks = blocks_of(reply)
+    if len(blocks) > 1:
+        return "has several fenced blocks"
+    fault = syntax_fault(output.language, blocks[0])
+    return f"is no {output.language}: {fault}" if fault else ""
 
 
 def load_prompt(

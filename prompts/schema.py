@@ -76,11 +76,17 @@ def _check_keywords(schema: Mapping[str, Any]) -> None:
 def _pattern(
     _validator: Any, pattern: str, instance: Any, _schema: Any
 ) -> Iterator[jsonschema.ValidationError]:
-    """`pattern`, with a time limit: `(a+)+$` would never end."""
+    r"""`pattern`, with a time limit: `(a+)+$` would never end.
+
+    JSON Schema means the letters of ASCII by `\w`, Python those of all scripts: either will do.
+    """
     if not isinstance(instance, str):
         return
     try:
-        if not regex.search(pattern, instance, timeout=PATTERN_SECONDS):
+        if not any(
+            regex.search(pattern, instance, flags, timeout=PATTERN_SECONDS)
+            for flags in (regex.UNICODE, regex.ASCII)
+        ):
             yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
     except TimeoutError:
         yield jsonschema.ValidationError(f"matching {pattern!r} took too long")

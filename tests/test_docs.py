@@ -164,7 +164,7 @@ def test_stop_reasons_are_those_of_the_runner() -> None:
 GROUPS = {
     "Single stages": ["pipelines/stages", "pipelines/length.py", "pipelines/runner.py"],
     "Replies": ["chains/parsing.py"],
-    "Models": ["chains/models", "chains/decoding"],
+    "Models": ["chains/models", "chains/decoding", "chains/engine"],
     "Sources": ["pipelines/sources"],
 }
 PLACES = {"Fault": 0, "ParseFault": 0, "Unreadable": 0, "_Refused": 0, "Rejection": 1, "BadSeed": 1}

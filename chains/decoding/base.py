@@ -17,17 +17,41 @@ from pydantic import (
     model_validator,
 )
 
+from chains.decoding.bans import BadWords, NoRepeatNgram, contains_word
+from chains.decoding.bias import Biases, LogitBias
+from chains.decoding.guide import GuideSettings
 from prompts.registry import Registry
 
 if TYPE_CHECKING:
     import torch
 
+    from chains.calls import Call, Plan
     from chains.decoding.noise import Noise
     from chains.decoding.search import History, Search, Vocabulary
 
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+
 
 class Decoding(BaseModel):
-    """Settings that all strategies take; a subclass adds its own and the tag `strategy`."""
+    """Settings that all strategies take; a subclass adds its own and the tag `strategy`.
+
+    Attributes:
+        max_tokens: The most tokens a reply may have.
+        min_tokens: Before this many tokens no reply ends.
+        stop: Texts that end a reply and are no part of it.
+        n: Replies for a prompt.
+        repetition_penalty: Divides a positive and multiplies a negative logit of every token of the
+            prompt and of the reply so far (Keskar et al. 2019, CTRL).
+        frequency_penalty: Subtracted from a logit once for each time the token was generated
+            (OpenAI).
+        presence_penalty: Subtracted once if the token was generated at all (OpenAI).
+        no_repeat_ngram_size: No sequence of this many tokens comes twice, in the prompt and the
+            reply together; 0 bans nothing. See `chains.decoding.bans.NoRepeatNgram`.
+        logit_bias: Token id, or text of one token -> -100 to 100, added to its logit. A mapping is
+            read and kept as sorted pairs.
+        bad_words: Words and phrases that never stand in a reply. See
+            `chains.decoding.bans.BadWords`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,6 +70,11 @@ class Decoding(BaseModel):
     stop: tuple[str, ...] = ()
     n: Annotated[int, Field(ge=1)] = 1
     repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
+    frequency_penalty: Penalty = 0.0
+    presence_penalty: Penalty = 0.0
+    no_repeat_ngram_size: Annotated[int, Field(ge=0)] = 0
+    logit_bias: Biases = ()
+    bad_words: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _window_is_possible(self) -> "Decoding":
@@ -55,16 +84,38 @@ class Decoding(BaseModel):
             raise ValueError("an empty stop string would end every reply at once")
         return self
 
+    @model_validator(mode="after")
+    def _bans_are_possible(self) -> "Decoding":
+        if any(not word.strip() for word in self.bad_words):
+            raise ValueError("bad_words has an empty one; leave it out")
+        for text in self.stop:
+            for word in self.bad_words:
+                if contains_word(text, word):
+                    raise ValueError(f"stop {text!r} never comes: it holds the bad word {word!r}")
+        return self
+
     def key(self) -> dict[str, Any]:
-        """What enters a call's ledger key: all settings and the engine version, n only if joint."""
+        """What enters a call's ledger key: all settings and engine versions, n only if joint."""
         settings = self.model_dump(mode="json")
         if not self.joint:
             del settings["n"]
-        return {**settings, "engine": self.engine}
+        engines = {each.kind: each.engine for each in self.guides()}
+        return {**settings, "engine": self.engine, **({"guides": engines} if engines else {})}
 
     def slots(self) -> int:
         """Rows of a batch that one call takes."""
         return 1
+
+    def guides(self) -> tuple[GuideSettings, ...]:
+        """What steers every sequence because of these settings, besides the guides of the call."""
+        found: list[GuideSettings] = []
+        if self.logit_bias:
+            found.append(LogitBias(entries=self.logit_bias))
+        if self.no_repeat_ngram_size:
+            found.append(NoRepeatNgram(size=self.no_repeat_ngram_size))
+        if self.bad_words:
+            found.append(BadWords(words=self.bad_words))
+        return tuple(found)
 
     def search(self, vocabulary: "Vocabulary") -> "Search":
         """A new search, for all requests of a batch that have these settings."""
@@ -76,7 +127,7 @@ class Decoding(BaseModel):
         """The next token of each row, for strategies whose rows know nothing of each other.
 
         Args:
-            scores: Logits after penalties and bans, float32 [rows, vocabulary].
+            scores: Logits after penalties and bans, float32 [rows, vocabulary]; not to be changed.
             noise: Random numbers of these rows at this step.
 
         Returns:
@@ -84,20 +135,38 @@ class Decoding(BaseModel):
         """
         raise NotImplementedError
 
+    def plan(self, call: "Call") -> "Plan | None":
+        """How `call` is answered by other calls; None where a model answers it by itself."""
+        return None
+
+    def models(self) -> dict[str, str]:
+        """Models beside the one asked that a plan calls: the setting, and the name that it says."""
+        return {}
+
+    def fingerprint(self) -> str:
+        """A hash of files that decide which replies a plan returns; empty where there are none."""
+        return ""
+
     def penalises(self) -> bool:
         """Whether `penalise` does anything."""
-        return self.repetition_penalty != 1.0
+        counts = bool(self.frequency_penalty or self.presence_penalty)
+        return counts or self.repetition_penalty != 1.0
 
     def penalise(self, scores: "torch.Tensor", history: "History") -> "torch.Tensor":
         """Lower the scores of tokens by what a row has read and drawn; may change them in place.
 
-        The repetition penalty (Keskar et al. 2019, CTRL) divides a positive and multiplies a
-        negative score of every token of the prompt and of the reply so far.
+        The repetition penalty first, over prompt and reply; then OpenAI's two, over the reply.
         """
-        if self.repetition_penalty != 1.0:
-            known = history.read | (history.drawn > 0)
-            up, down = scores * self.repetition_penalty, scores / self.repetition_penalty
-            scores = scores.where(~known, up.where(scores < 0, down))
+        import torch
+
+        factor, device = self.repetition_penalty, scores.device
+        for row, counts in enumerate(history.seen):
+            tokens = torch.tensor([*counts], dtype=torch.long, device=device)
+            drawn = torch.tensor([*counts.values()], dtype=torch.float32, device=device)
+            values = scores[row, tokens]
+            values = (values * factor).where(values < 0, values / factor)
+            values -= drawn * self.frequency_penalty
+            scores[row, tokens] = values - (drawn > 0) * self.presence_penalty
         return scores
 
 

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from chains.decoding.search import Search, Vocabulary
 
 
-@STRATEGIES.register
-class Beam(Decoding):
-    """Beam search; the n replies are the n best hypotheses, best first.
+class Beams(Decoding):
+    """What the strategies have in common that keep beams; the n replies are the n best, best first.
+
+    Each reply's `score` is what it was ranked by: the sum of its step scores (log-probabilities
+    after penalties) / length ** length_penalty.
 
     Attributes:
         num_beams: Width of the beam, at least n.
@@ -27,16 +29,14 @@ class Beam(Decoding):
             running beam can still beat the worst of them.
     """
 
-    deterministic: ClassVar[bool] = True
     joint: ClassVar[bool] = True
 
-    strategy: Literal["beam"] = "beam"
     num_beams: Annotated[int, Field(ge=2, le=64)] = 4
     length_penalty: float = 1.0
     early_stopping: bool = False
 
     @model_validator(mode="after")
-    def _beams_hold_n(self) -> "Beam":
+    def _beams_hold_n(self) -> "Beams":
         if self.n > self.num_beams:
             raise ValueError(f"n {self.n} is above num_beams {self.num_beams}")
         return self
@@ -44,6 +44,16 @@ class Beam(Decoding):
     def slots(self) -> int:
         """One row a beam."""
         return self.num_beams
+
+
+@STRATEGIES.register
+class Beam(Beams):
+    """Beam search (Graves 2012; Wu et al. 2016 for the length penalty's purpose)."""
+
+    deterministic: ClassVar[bool] = True
+    engine: ClassVar[int] = 2
+
+    strategy: Literal["beam"] = "beam"
 
     def search(self, vocabulary: "Vocabulary") -> "Search":
         """Beam search."""

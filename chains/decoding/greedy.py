@@ -27,5 +27,7 @@ class Greedy(Decoding):
         return self
 
     def choose(self, scores: "torch.Tensor", noise: "Noise") -> "torch.Tensor":
-        """The best token; argmax gives the first, which is the lowest id, of equals."""
-        return scores.argmax(-1)
+        """The best token."""
+        from chains.decoding.ranking import best
+
+        return best(scores)

@@ -40,6 +40,10 @@ class Guide(ABC):
         """
         return None
 
+    def least(self) -> int:
+        """Tokens within which a stop string ends nothing and is part of the reply."""
+        return 0
+
     def finish(self, generated: "Generated") -> "Generated":
         """The finished sequence as it is returned; a guide may cut its text."""
         return generated

@@ -3,10 +3,12 @@
     noise = Noise(seeds=torch.tensor([7, 8]), steps=torch.tensor([0, 3]))
     noise.gumbel(torch.tensor([[11, 415], [11, 9]]))     # float32 [2, 2]
     noise.gumbel_all(49152)                              # float32 [2, 49152], the same numbers
+    noise.uniform()                                      # float64 [2], one number a row
 
 The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC
 2011): a keyed bijection of a 128-bit counter. Key: the row's seed. Counter: token id // 4, index
-of the generated token, 0, 0; the four words that come out are those of four neighbouring ids.
+of the generated token, 0, 0; the four words that come out are those of four neighbouring ids. A
+row's uniform number has the counter 0, index, 1, 0.
 argmax of score + Gumbel noise draws a token with the probability softmax(score) (Gumbel 1954;
 Maddison et al. 2014).
 """
@@ -52,6 +54,17 @@ class Noise:
 
     seeds: torch.Tensor
     steps: torch.Tensor
+
+    def uniform(self) -> torch.Tensor:
+        """One number a row, evenly from 0 to 1, neither of them; float64 [rows].
+
+        A multiple of 2**-52 and a half; its counter is one that no token's noise has.
+        """
+        one = torch.ones_like(self.steps)
+        zero = torch.zeros_like(one)
+        key = (self.seeds & _LOW, (self.seeds >> 32) & _LOW)
+        high, low, _, _ = philox((zero, self.steps, one, zero), key)
+        return ((((high >> 6) << 26) | (low >> 6)).double() + 0.5) * 2.0**-52
 
     def gumbel(self, tokens: torch.Tensor) -> torch.Tensor:
         """Standard Gumbel noise of those token ids; int64 [rows, k] gives float32 [rows, k]."""

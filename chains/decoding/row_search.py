@@ -55,7 +55,8 @@ class RowSearch(Search):
         """Choose a token for each row; rows that finish, or whose logits are not numbers, leave."""
         sound = torch.isfinite(logits.amax(-1)).tolist()
         # Unsound rows are computed with the others, so that these keep their shapes, and then left.
-        logits = torch.nan_to_num(logits, nan=0.0, posinf=0.0) if not all(sound) else logits
+        if not all(sound):
+            logits = torch.nan_to_num(logits, nan=0.0, posinf=0.0, neginf=-torch.inf)
         tokens, logprobs, banned = self._choose(logits)
         move = Move([], [])
         for place, row in enumerate(self._rows):
@@ -76,8 +77,10 @@ class RowSearch(Search):
         """Of each row the token, its log-probability, and whether it had to be a banned one."""
         lengths = [len(row.tokens) for row in self._rows]
         guides = [row.guides for row in self._rows]
-        guides = guides if any(guides) else []
-        scores = self.restrict(self._penalised(logits), lengths, guides)
+        scores = self._penalised(logits) if self.settings.penalises() else logits
+        if self._restricts(lengths, guides):
+            scores = logits.clone() if scores is logits else scores
+            scores = self.restrict(scores, lengths, guides if any(guides) else [])
         seeds = [self.requests[row.number].seed for row in self._rows]
         device = logits.device
         noise = Noise(torch.tensor(seeds, device=device), torch.tensor(lengths, device=device))
@@ -86,11 +89,15 @@ class RowSearch(Search):
         banned = scores.gather(-1, tokens[:, None])[:, 0] == -torch.inf
         return tokens.tolist(), chosen.tolist(), banned.tolist()
 
+    def _restricts(self, lengths: Sequence[int], guides: Sequence[tuple[Guide, ...]]) -> bool:
+        """Whether `restrict` would change any score."""
+        known = self.vocabulary
+        early = min(lengths) < self.settings.min_tokens
+        return bool(known.banned) or known.first is not None or early or any(guides)
+
     def _penalised(self, logits: torch.Tensor) -> torch.Tensor:
-        if not self.settings.penalises():
-            return logits.clone()
         if self._history is None:
-            self._history = History(logits)
+            self._history = History()
         self._history.add(self._read)
         self._read = []
         return self.settings.penalise(logits.clone(), self._history)

@@ -1,150 +1,139 @@
-"""Drawing a token: temperature, truncation, Gumbel noise.
+"""Drawing a token: temperature, truncation, one random number a row.
 
     draw(scores, noise, Truncation(temperature=0.8, top_p=0.95))   # [rows, vocabulary] -> [rows]
 
-Only the most probable tokens are sorted: a head of 256 holds all that top_p keeps in nearly every
-step. Where it does not, or where a tie crosses its border, the row is drawn from the whole
-vocabulary; both ways give the same token. Equal scores rank by token id, the lowest first, and so
-do equal sums of score and noise.
+A draw walks down the tokens, best first (all of them by id where none is cut off), until the mass
+that lies behind exceeds the row's random number. Only tokens that the truncation may keep are
+ranked: for top_p those above a small probability, which nearly always hold its mass; a row where
+they do not is ranked as a whole. Both ways give the same token.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 
 from chains.decoding.noise import Noise
+from chains.decoding.ranking import bound_of_best, in_blocks, ranked
+from chains.decoding.truncation import Truncation, eta_floor, truncate
 
-HEAD = 256
+SPAN = 128
+"""Neighbouring tokens whose mass is added up first."""
 
-
-@dataclass(frozen=True)
-class Truncation:
-    """Settings of `chains.decoding.sample.Sample` that shape the distribution, same names."""
-
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    min_p: float = 0.0
-    typical_p: float = 1.0
-
-    @property
-    def ranks(self) -> bool:
-        """Whether tokens have to be ranked by probability."""
-        return self.cuts_tail or self.typical_p < 1
-
-    @property
-    def cuts_tail(self) -> bool:
-        """Whether what is kept is a head of that ranking."""
-        return self.top_k > 0 or self.top_p < 1 or self.min_p > 0
+UNLIKELY = (2048, 32768)
+"""top_p looks at the tokens with at least 1 / 2048 of the mass that it may leave out; where they do
+not suffice at those with 1 / 32768, then at all."""
 
 
-def draw(scores: torch.Tensor, noise: Noise, settings: Truncation) -> torch.Tensor:
+def draw(scores: torch.Tensor, noise: Noise, rules: Truncation) -> torch.Tensor:
     """One token a row from the truncated distribution.
 
     Args:
         scores: Logits after penalties, float32 [rows, vocabulary]; -inf bans a token.
         noise: Of the same rows.
-        settings: Temperature and truncation.
+        rules: Temperature and truncation.
 
     Returns:
-        Token ids, int64 [rows].
+        Token ids, int64 [rows]. Of a row whose tokens are all banned: any.
     """
+    best = scores.amax(-1, keepdim=True)
     # Shifted first, so that no temperature, however low, overflows.
-    scores = (scores - scores.amax(-1, keepdim=True)) / settings.temperature
-    vocabulary = scores.shape[-1]
-    if not settings.ranks:
-        return (scores + noise.gumbel_all(vocabulary)).argmax(-1)
-    if not settings.cuts_tail or vocabulary <= HEAD:
-        return _pick(*_ranked(scores), scores, noise, settings)[0]
-    values, ids, exact = _head(scores)
-    tokens, kept = _pick(values, ids, scores, noise, settings)
-    exact &= kept > values[:, -1]
-    if not bool(exact.all()):
-        rows = (~exact).nonzero().squeeze(-1)
-        part = Noise(noise.seeds[rows], noise.steps[rows])
-        tokens[rows] = _pick(*_ranked(scores[rows]), scores[rows], part, settings)[0]
+    shifted = (scores - best.masked_fill(best == -torch.inf, 0)).div_(rules.temperature)
+    probabilities = shifted.softmax(-1)
+    uniform = noise.uniform()[:, None]
+    if rules.keeps_all:
+        return _pick_any(probabilities, uniform)
+    if rules.top_p == 1 or rules.most or rules.min_p:
+        return _pick_ranked(shifted, probabilities, uniform, rules)[0]
+    return _pick_of_nucleus(shifted, probabilities, uniform, rules)
+
+
+def _pick_any(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """A token of the whole vocabulary: the span of ids that it lies in, then its place there."""
+    spans = in_blocks(probabilities, SPAN, 0.0)
+    sums = spans.sum(-1).double().cumsum(-1)
+    span, within = _walk(sums, uniform)
+    inside = spans.gather(1, span[:, :, None].expand(-1, -1, SPAN))[:, 0]
+    place, _ = _walk(inside.double().cumsum(-1), within)
+    return (span * SPAN + place)[:, 0]
+
+
+def _walk(sums: torch.Tensor, uniform: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first place where a running sum exceeds its part `uniform`, and how far it lies into it.
+
+    Args:
+        sums: Running sums, float64 [rows, k].
+        uniform: Between 0 and 1, float64 [rows, 1].
+
+    Returns:
+        Places, int64 [rows, 1]; and numbers between 0 and 1 as `uniform`, for a walk inside.
+    """
+    wanted = sums[:, -1:] * uniform
+    # Where rounding makes the wanted sum the whole one: the last place that adds something.
+    last = (sums < sums[:, -1:]).sum(-1, keepdim=True)
+    place = (sums <= wanted).sum(-1, keepdim=True).minimum(last)
+    place = place.clamp(max=sums.shape[-1] - 1)
+    stop = sums.gather(-1, place)
+    start = sums.gather(-1, (place - 1).clamp(min=0)).masked_fill(place == 0, 0)
+    return place, ((wanted - start) / (stop - start)).clamp(0, 1)
+
+
+def _pick_of_nucleus(
+    scores: torch.Tensor, probabilities: torch.Tensor, uniform: torch.Tensor, rules: Truncation
+) -> torch.Tensor:
+    """A draw with top_p, from the likelier tokens where their mass suffices."""
+    tokens = torch.zeros(len(scores), dtype=torch.long, device=scores.device)
+    pending = torch.arange(len(scores), device=scores.device)
+    for part in (*UNLIKELY, math.inf):
+        floor = torch.full_like(scores[:, :1], (1 - rules.top_p) / part).log()
+        floor -= probabilities.amax(-1, keepdim=True).log()
+        found, mass = _pick_ranked(scores, probabilities, uniform, rules, floor)
+        tokens[pending] = found
+        short = (mass < rules.top_p).nonzero().squeeze(-1)
+        if not len(short):
+            break
+        pending, uniform = pending[short], uniform[short]
+        scores, probabilities = scores[short], probabilities[short]
     return tokens
 
 
-def _ranked(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Scores and token ids, best first, equal scores by id."""
-    values, ids = scores.sort(dim=-1, descending=True, stable=True)
-    return values, ids
-
-
-def _head(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The first `HEAD` of `_ranked`, and whether each row's worst is surely ranked right."""
-    _, ids = scores.topk(HEAD, dim=-1, sorted=False)
-    ids = ids.sort(dim=-1).values
-    values, order = scores.gather(-1, ids).sort(dim=-1, descending=True, stable=True)
-    exact = torch.isfinite(values[:, -1])
-    return values, ids.gather(-1, order), exact
-
-
-def _pick(
-    values: torch.Tensor,
-    ids: torch.Tensor,
+def _pick_ranked(
     scores: torch.Tensor,
-    noise: Noise,
-    settings: Truncation,
+    probabilities: torch.Tensor,
+    uniform: torch.Tensor,
+    rules: Truncation,
+    floor: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A token of each row's ranking, and the lowest score that was kept (-inf: all of them)."""
-    keep, covered = truncate(values, ids, scores, settings)
-    lowest = values.masked_fill(~keep, torch.inf).amin(-1)
-    noisy = (values + noise.gumbel(ids)).masked_fill(~keep, -torch.inf)
-    best = noisy == noisy.amax(-1, keepdim=True)
-    tokens = ids.masked_fill(~best, scores.shape[-1]).amin(-1)
-    return tokens, lowest.masked_fill(~covered, -torch.inf)
+    """A token of each row, drawn from those whose score reaches the floor, and their mass."""
+    nats = _entropy(scores, probabilities) if rules.eta else uniform
+    if floor is None:
+        floor = _floor(scores, probabilities, rules, nats)
+    values, ids = ranked(scores, floor)
+    ranks = probabilities.gather(-1, ids).double().masked_fill(values == -torch.inf, 0)
+    keep = truncate(values, ranks, rules, whole=nats)
+    place, _ = _walk((ranks * keep).cumsum(-1), uniform)
+    return ids.gather(-1, place)[:, 0], ranks.cumsum(-1)[:, -1]
 
 
-def truncate(
-    values: torch.Tensor, ids: torch.Tensor, scores: torch.Tensor, settings: Truncation
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which of the ranked tokens are kept, each rule applied to what the one before has left.
+def _floor(
+    scores: torch.Tensor, probabilities: torch.Tensor, rules: Truncation, nats: torch.Tensor
+) -> torch.Tensor:
+    """A score that all tokens reach which the rules keep, [rows, 1]."""
+    if rules.most:
+        return bound_of_best(scores, rules.most)
+    if rules.min_p:
+        return torch.full_like(scores[:, :1], math.log(rules.min_p))
+    if rules.eta and rules.typical_p == 1:
+        best = probabilities.amax(-1, keepdim=True)
+        # A little lower, for the rounding of the logarithms; 0 is the best token's score.
+        return (eta_floor(nats, rules.eta).log() - best.log() - 1e-3).clamp(max=0).float()
+    return torch.full_like(scores[:, :1], -torch.inf)
 
-    Args:
-        values: Ranked scores, a head of them or all, float32 [rows, k].
-        ids: Their token ids, int64 [rows, k].
-        scores: The scores of the whole vocabulary, [rows, vocabulary].
-        settings: The rules.
 
-    Returns:
-        Boolean [rows, k]; and boolean [rows], false where the head was too short to tell.
+def _entropy(scores: torch.Tensor, probabilities: torch.Tensor) -> torch.Tensor:
+    """Of whole distributions, in nats; float64 [rows, 1].
+
+    A logarithm a token is spared: log p is the score and the best token's log p, its own being 0.
     """
-    width, vocabulary = values.shape[-1], scores.shape[-1]
-    keep = values > -torch.inf
-    covered = torch.full_like(keep[:, 0], min(settings.top_k or vocabulary, vocabulary) <= width)
-    if settings.top_k > 0:
-        keep = keep & (torch.arange(width, device=values.device)[None] < settings.top_k)
-        probabilities = values.masked_fill(~keep, -torch.inf).softmax(-1)
-    else:
-        # softmax works row by row; a sum over the vocabulary would round by the number of rows.
-        probabilities = scores.softmax(-1).gather(-1, ids)
-    if settings.top_p < 1:
-        sums = probabilities.double().cumsum(-1)
-        if settings.top_k == 0:
-            covered = covered | (sums[:, -1] >= settings.top_p)
-        before = torch.cat([torch.zeros_like(sums[:, :1]), sums[:, :-1]], dim=-1)
-        keep = keep & (before < settings.top_p)
-    if settings.min_p > 0:
-        floor = values[:, :1] + math.log(settings.min_p)
-        if settings.top_k == 0:
-            covered = covered | (values[:, -1:] < floor)[:, 0]
-        keep = keep & (values >= floor)
-    if settings.typical_p < 1:
-        keep = _typical(values.masked_fill(~keep, -torch.inf), settings.typical_p)
-    return keep, covered
-
-
-def _typical(values: torch.Tensor, mass: float) -> torch.Tensor:
-    """The smallest set of this mass whose tokens' surprise is nearest to the entropy."""
-    logs = values.double().log_softmax(-1)
-    probabilities = logs.exp()
-    entropy = -(probabilities * logs.masked_fill(probabilities == 0, 0)).sum(-1, keepdim=True)
-    shift = (-logs - entropy).abs()
-    order = shift.sort(dim=-1, stable=True).indices
-    gathered = probabilities.gather(-1, order)
-    before = gathered.cumsum(-1) - gathered
-    chosen = (before < mass) & (gathered > 0)
-    return torch.zeros_like(chosen).scatter(-1, order, chosen)
+    terms = probabilities * scores.clamp(min=torch.finfo(torch.float32).min)
+    sums = in_blocks(terms, SPAN, 0.0).sum(-1).double().cumsum(-1)[:, -1:]
+    return -sums - probabilities.amax(-1, keepdim=True).double().log()

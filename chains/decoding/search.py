@@ -14,6 +14,7 @@ with which token. A row that has finished is in no move.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -22,6 +23,7 @@ from chains.calls import Finish
 from chains.decoding.base import Decoding
 from chains.decoding.guide import Guide
 from chains.decoding.stopping import StopStrings
+from chains.decoding.token_texts import TokenTexts
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +34,24 @@ class Request:
         prompt: Token ids, at least one.
         seed: Of the noise, 0 to 2**53 - 1.
         room: Tokens that may be generated: max_tokens, or fewer where the window ends.
-        shared: Tokens at the beginning of the prompt that other prompts have too, such as those of
-            worked examples. Follows from the prompt alone, never from its neighbours.
+        cuts: Ends of beginnings of the prompt that other prompts may have too: that of the worked
+            examples, then that of a document; at most two, in ascending order. They follow from the
+            prompt and the settings alone, never from its neighbours.
+        rows: Rows that its search may take.
         guides: Of every sequence that answers the prompt, at its beginning.
     """
 
     prompt: tuple[int, ...]
     seed: int
     room: int
-    shared: int = 0
+    cuts: tuple[int, ...] = ()
+    rows: int = 1
     guides: tuple[Guide, ...] = ()
+
+    @property
+    def most(self) -> int:
+        """Tokens that prompt and reply have at most."""
+        return len(self.prompt) + self.room
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,7 @@ class Vocabulary:
         banned: Tokens that are never generated.
         first: The token that every reply has to begin with, where the model has one.
         tokenizer: Of transformers, for guides that look at single tokens; None in tests.
+        continues: Whether a reply continues its prompt; not so in an encoder-decoder model.
     """
 
     decode: Callable[[Sequence[int]], str]
@@ -73,6 +84,14 @@ class Vocabulary:
     banned: tuple[int, ...] = ()
     first: int | None = None
     tokenizer: Any = None
+    continues: bool = True
+
+    @cached_property
+    def texts(self) -> TokenTexts:
+        """The text of every token. Raises ValueError where there is no tokenizer."""
+        if self.tokenizer is None:
+            raise ValueError("the texts of the model's tokens are not known")
+        return TokenTexts(self.tokenizer)
 
     def text(self, tokens: Sequence[int]) -> str:
         """The text of a reply, its end token left out."""
@@ -152,7 +171,8 @@ class Search(ABC):
     ) -> Generated | None:
         if tokens[-1] in self.vocabulary.ends:
             return Generated(self.vocabulary.text(tokens), "stop", tokens, logprob)
-        cut = self.stops.cut(tokens, self.settings.min_tokens)
+        least = max([self.settings.min_tokens, *(guide.least() for guide in guides)])
+        cut = self.stops.cut(tokens, least)
         if cut is not None:
             return Generated(cut, "stop", tokens, logprob)
         verdicts = [verdict for guide in guides if (verdict := guide.verdict()) is not None]
@@ -199,27 +219,19 @@ class Search(ABC):
 class History:
     """Which tokens the rows have read and drawn, for the settings that look at them.
 
-    Args:
-        like: Any tensor of the vocabulary's width on the right device.
+    Attributes:
+        seen: Of each row every token that its prompt or reply has -> how often the reply has it.
     """
 
-    def __init__(self, like: torch.Tensor) -> None:
-        self.drawn = torch.zeros(0, like.shape[-1], device=like.device)
-        self.read = torch.zeros_like(self.drawn, dtype=torch.bool)
+    def __init__(self) -> None:
+        self.seen: list[dict[int, int]] = []
 
     def add(self, prompts: Sequence[Sequence[int]]) -> None:
         """New rows behind the others, which have read these prompts (token ids)."""
-        width, device = self.drawn.shape[-1], self.drawn.device
-        read = torch.zeros(len(prompts), width, dtype=torch.bool, device=device)
-        for row, prompt in enumerate(prompts):
-            read[row, torch.tensor(prompt, device=device)] = True
-        self.read = torch.cat([self.read, read])
-        self.drawn = torch.cat([self.drawn, torch.zeros(len(prompts), width, device=device)])
+        self.seen += [dict.fromkeys(prompt, 0) for prompt in prompts]
 
     def follow(self, move: Move) -> None:
         """Take over what a move says."""
-        device = self.drawn.device
-        parents = torch.tensor(move.parents, dtype=torch.long, device=device)
-        self.drawn, self.read = self.drawn[parents], self.read[parents]
-        rows = torch.arange(len(move.tokens), device=device)
-        self.drawn[rows, torch.tensor(move.tokens, dtype=torch.long, device=device)] += 1
+        self.seen = [dict(self.seen[parent]) for parent in move.parents]
+        for counts, token in zip(self.seen, move.tokens, strict=False):
+            counts[token] = counts.get(token, 0) + 1

@@ -6,6 +6,8 @@ model = open_model(spec)             # a LangChain chat model with `answer(calls
 open_tokenizer(spec).count("Hello")  # 1
 """
 
+from collections.abc import Sequence
+
 from chains.calls import Model
 from chains.models.spec import ModelSpec
 from chains.models.tokens import TokenSpans
@@ -13,12 +15,17 @@ from chains.models.tokens import TokenSpans
 __all__ = ["Model", "ModelSpec", "TokenSpans", "fingerprint", "open_model", "open_tokenizer"]
 
 
-def open_model(spec: ModelSpec, *, offline: bool = False) -> Model:
+def open_model(
+    spec: ModelSpec, *, offline: bool = False, workers: int = 0, plugins: Sequence[str] = ()
+) -> Model:
     """Load or connect to a model.
 
     Args:
         spec: What the job says.
         offline: Never ask a model hub.
+        workers: Processes that answer the calls of a local model; 0 for this one alone. Such a
+            model has a `close` of its own.
+        plugins: Modules that workers import first.
 
     Raises:
         ModelError: It cannot be found, loaded or reached.
@@ -32,6 +39,10 @@ def open_model(spec: ModelSpec, *, offline: bool = False) -> Model:
         from chains.models.scripted import ScriptedChat
 
         return ScriptedChat(replies=spec.replies)
+    if workers:
+        from chains.models.workers import WorkerPool
+
+        return WorkerPool(spec, workers, offline=offline, plugins=plugins)
     from chains.models.opening import open_local
 
     return open_local(spec, offline=offline)

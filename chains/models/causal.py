@@ -7,8 +7,8 @@ from pydantic import Field
 
 from chains.calls import Message
 from chains.decoding.base import Decoding
-from chains.decoding.choice import choose_engine
 from chains.decoding.search import Vocabulary
+from chains.engine.choice import choose_engine
 from chains.models.files import ModelFiles
 from chains.models.hugging_face import load_model, load_tokenizer
 from chains.models.local import Identity, LocalModel
@@ -24,17 +24,27 @@ class LocalChatModel(LocalModel):
 
     Attributes:
         prompts: Renders and encodes chats.
+        share_prefixes: Whether beginnings of prompts are cut off to be shared.
     """
 
     prompts: PromptEncoder = Field(repr=False, exclude=True)
+    share_prefixes: bool = True
 
     def encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Token ids of a chat, up to where the reply begins."""
         return self.prompts.encode(messages)
 
-    def shared(self, messages: Sequence[Message], prompt: Sequence[int]) -> int:
-        """All before the last message: the system message and the worked examples."""
-        return self.prompts.shared(messages, prompt)
+    def cuts(
+        self, messages: Sequence[Message], prompt: Sequence[int], settings: Decoding
+    ) -> tuple[int, ...]:
+        """The end of what stands before the last message, and that of a document in it.
+
+        Where the search branches the whole prompt is common to its rows.
+        """
+        if not self.share_prefixes:
+            return ()
+        head, document = self.prompts.cuts(messages, prompt)
+        return (head, len(prompt) if settings.slots() > 1 else document)
 
     def room(self, prompt: Sequence[int], settings: Decoding) -> int:
         """max_tokens, or what the prompt leaves of the window."""
@@ -53,12 +63,13 @@ def open_causal(files: ModelFiles, spec: ModelSpec, identity: Identity) -> Local
     positions = position_limit(model.config.get_text_config())
     own = positions or ENDLESS
     return LocalChatModel(
-        engine=choose_engine(model, positions),
+        engine=choose_engine(model, int(spec.cache_gb * 10**9)),
         vocabulary=vocabulary_of(model, tokenizer),
         identity=identity,
         longest=own if spec.window is None else min(own, spec.window),
         capacity=spec.batch,
         prompts=PromptEncoder(tokenizer, identity.name),
+        share_prefixes=spec.share_prefixes,
     )
 
 
@@ -78,7 +89,13 @@ def vocabulary_of(model: Any, tokenizer: Any, **more: Any) -> Vocabulary:
         )
         return text
 
-    return Vocabulary(decode=decode, ends=end_tokens(model, tokenizer), **more)
+    return Vocabulary(
+        decode=decode,
+        ends=end_tokens(model, tokenizer),
+        tokenizer=tokenizer,
+        continues=not model.config.is_encoder_decoder,
+        **more,
+    )
 
 
 def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -2,7 +2,7 @@
 
 What goes in for a local model, never a path or a key:
 
-    sha256:b179c9523d0e...+gguf1-bfloat16 | bfloat16 | cpu | engine1
+    sha256:b179c9523d0e...+gguf1-bfloat16 | bfloat16 | cpu | engine2
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from chains.models.machine import resolve_device, resolve_dtype
 from chains.models.spec import ModelSpec
 
-ENGINE = 1
+ENGINE = 2
 """Raised whenever the decode loop may give other bytes for the same weights and calls."""
 
 
@@ -25,12 +25,13 @@ def local_fingerprint(spec: ModelSpec, identity: str) -> str:
     """The fingerprint of a model that runs on this machine.
 
     Args:
-        spec: Number type, device and window count; the batch size does not.
+        spec: Number type, device, window and prefix sharing count; the batch size does not.
         identity: Of the weights, tokenizer and template.
     """
     device = resolve_device(spec.device)
     window = "" if spec.window is None else f"window{spec.window}"
-    return digest_of(identity, resolve_dtype(spec.dtype, device), device, window, f"engine{ENGINE}")
+    engine = f"engine{ENGINE}" if spec.share_prefixes else f"engine{ENGINE} unshared"
+    return digest_of(identity, resolve_dtype(spec.dtype, device), device, window, engine)
 
 
 def scripted_fingerprint(replies: tuple[str, ...], script: str = "") -> str:

@@ -9,18 +9,23 @@ import threading
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from pydantic import Field, PrivateAttr
 
 from chains.calls import Call, Message, Reply
 from chains.decoding.base import Decoding
-from chains.decoding.batches import decode_all
-from chains.decoding.loop import Task
+from chains.decoding.guide import Guide
+from chains.decoding.plans import Plans, answer_by_one
+from chains.decoding.score import Score
 from chains.decoding.search import Generated, Request, Vocabulary
 from chains.decoding.seeds import reply_seed
-from chains.decoding.session import Engine
+from chains.engine.base import Engine
+from chains.engine.batches import decode_all
+from chains.engine.loop import Task
 from chains.models.chat import BatchChatModel
+from chains.models.scores import Scoring, score_all, target_tokens
 from chains.models.template import PromptError
 
 
@@ -82,9 +87,11 @@ class LocalModel(BatchChatModel):
     def room(self, prompt: Sequence[int], settings: Decoding) -> int:
         """Tokens that a reply may have; 0 or less where the prompt is too long."""
 
-    def shared(self, messages: Sequence[Message], prompt: Sequence[int]) -> int:
-        """Tokens at the beginning of a prompt that other calls are likely to have too."""
-        return 0
+    def cuts(
+        self, messages: Sequence[Message], prompt: Sequence[int], settings: Decoding
+    ) -> tuple[int, ...]:
+        """Where the beginnings of a prompt end that other calls are likely to have too."""
+        return ()
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Prompt length in tokens, chat template included; 0 where it cannot be encoded."""
@@ -109,27 +116,39 @@ class LocalModel(BatchChatModel):
         }
 
     def answer(self, calls: Sequence[Call]) -> Iterator[list[tuple[int, list[Reply]]]]:
-        """Answer all calls, yielding what is finished after every batch as (index, replies)."""
-        work = _Work(len(calls))
+        """Answer all calls, yielding what is finished after every batch as (index, replies).
+
+        Raises:
+            UsageError: The plan of a composite strategy asks for another model.
+        """
+        plans = Plans(calls)
+        if plans.composite:
+            yield from answer_by_one(plans, self.answer)
+            return
+        work = _Work(len(calls), self.vocabulary)
         failed = []
+        to_score: list[Scoring] = []
         for index, call in enumerate(calls):
             try:
                 prompt = self._prompt(call)
+                if isinstance(call.decoding, Score):
+                    to_score.append(self._scoring(index, prompt, call.decoding))
+                    continue
+                cuts = self.cuts(call.messages, prompt, call.decoding)
+                work.add(index, call, prompt, self.room(prompt, call.decoding), cuts)
             except PromptError as exc:
                 failed.append((index, [Reply("", "error", error=str(exc))]))
-                continue
-            shared = self.shared(call.messages, prompt)
-            work.add(index, call, prompt, self.room(prompt, call.decoding), shared)
         if failed:
             yield failed
-        batches = decode_all(self.engine, work.tasks, self.vocabulary, self.capacity)
+        decoded = decode_all(self.engine, work.tasks, self.vocabulary, self.capacity)
+        batches = chain(score_all(self.engine, to_score), map(work.collect, decoded))
         while True:
             # One batch at a time whoever asks; between two, another thread may have its turn.
             with self._lock:
                 finished = next(batches, None)
             if finished is None:
                 return
-            yield work.collect(finished)
+            yield finished
 
     def _prompt(self, call: Call) -> tuple[int, ...]:
         prompt = self.encode(call.messages)
@@ -138,23 +157,46 @@ class LocalModel(BatchChatModel):
             raise PromptError(f"context_overflow: {counts}")
         return prompt
 
+    def _scoring(self, index: int, prompt: tuple[int, ...], settings: Score) -> Scoring:
+        tokens = target_tokens(settings, self.vocabulary)
+        if self.room(prompt, Decoding(max_tokens=max(1, len(tokens)))) < len(tokens):
+            counts = f"prompt and target have {len(prompt)} and {len(tokens)} tokens"
+            raise PromptError(f"context_overflow: {counts}, the window holds {self.longest}")
+        return Scoring(index, settings.target, prompt, tokens)
+
 
 class _Work:
     """The tasks of some calls, and their replies as they come in."""
 
-    def __init__(self, calls: int) -> None:
+    def __init__(self, calls: int, vocabulary: Vocabulary) -> None:
         self.tasks: list[Task] = []
+        self._vocabulary = vocabulary
         self._origin: list[tuple[int, int]] = []
         self._replies: list[dict[int, list[Reply]]] = [{} for _ in range(calls)]
         self._wanted = [0] * calls
 
-    def add(self, index: int, call: Call, prompt: tuple[int, ...], room: int, shared: int) -> None:
-        """One task for a call, or one for each reply where these know nothing of each other."""
+    def add(
+        self, index: int, call: Call, prompt: tuple[int, ...], room: int, cuts: tuple[int, ...]
+    ) -> None:
+        """One task for a call, or one for each reply where these know nothing of each other.
+
+        Raises:
+            PromptError: The model's tokens cannot be guided as the call wants it.
+        """
+        guides = self._guides(call, prompt)
         self._wanted[index] = 1 if call.decoding.joint else call.decoding.n
         for reply in range(self._wanted[index]):
-            request = Request(prompt, reply_seed(call.seed, reply), room, shared)
+            seed, rows = reply_seed(call.seed, reply), call.decoding.slots()
+            request = Request(prompt, seed, room, cuts, rows, guides)
             self.tasks.append((call.decoding, request))
             self._origin.append((index, reply))
+
+    def _guides(self, call: Call, prompt: tuple[int, ...]) -> tuple[Guide, ...]:
+        settings = (*call.guides, *call.decoding.guides())
+        try:
+            return tuple(each.open(self._vocabulary, prompt) for each in settings)
+        except ValueError as exc:
+            raise PromptError(f"not_guidable: {exc}") from exc
 
     def collect(
         self, finished: Sequence[tuple[int, list[Generated]]]

@@ -16,6 +16,8 @@ from typing import Any
 from pydantic import Field
 
 from chains.calls import Call, Message, Reply
+from chains.decoding.plans import Plans, answer_by_one
+from chains.decoding.score import Score
 from chains.decoding.seeds import reply_seed
 from chains.models.chat import BatchChatModel
 from chains.models.identity import scripted_fingerprint
@@ -70,7 +72,15 @@ class ScriptedChat(BatchChatModel):
         return {"model": "scripted", "engine": "scripted", "fingerprint": self.fingerprint}
 
     def answer(self, calls: Sequence[Call]) -> Iterator[list[tuple[int, list[Reply]]]]:
-        """Answer all calls, a batch at a time."""
+        """Answer all calls, a batch at a time.
+
+        Raises:
+            UsageError: The plan of a composite strategy asks for another model.
+        """
+        plans = Plans(calls)
+        if plans.composite:
+            yield from answer_by_one(plans, self.answer)
+            return
         for start in range(0, len(calls), self.batch_rows):
             stop = min(start + self.batch_rows, len(calls))
             yield [(index, self._replies(calls[index])) for index in range(start, stop)]
@@ -88,11 +98,13 @@ class ScriptedChat(BatchChatModel):
             made = self._make(call, seed)
         except Exception as exc:
             return Reply("", "error", prompt, error=f"failed: {type(exc).__name__}: {exc}")
-        return made if isinstance(made, Reply) else _cut(made, call, prompt)
+        return made if isinstance(made, Reply) else _whole_or_cut(made, call, prompt)
 
     def _make(self, call: Call, seed: int) -> str | Reply:
         if self.script is not None:
             return self.script(Call(call.messages, call.decoding, seed))
+        if isinstance(call.decoding, Score):
+            return call.decoding.target
         number = _hash(call, seed)
         if self.replies:
             return self.replies[number % len(self.replies)]
@@ -118,8 +130,14 @@ def _hash(call: Call, seed: int) -> int:
     return int.from_bytes(digest[:8], "big")
 
 
-def _cut(text: str, call: Call, prompt: int) -> Reply:
-    """The reply that a model would make of `text` under the call's stop strings and max_tokens."""
+def _whole_or_cut(text: str, call: Call, prompt: int) -> Reply:
+    """The reply that a model would make of `text` under the call's stop strings and max_tokens.
+
+    A text that is scored is never cut.
+    """
+    if isinstance(call.decoding, Score):
+        tokens = WordSpans().count(text) + call.decoding.end
+        return Reply(text, "stop", prompt, tokens, TOKEN_LOGPROB * tokens)
     places = [place for stop in call.decoding.stop if (place := text.find(stop)) >= 0]
     text = text[: min(places)] if places else text
     spans = WordSpans().spans(text)

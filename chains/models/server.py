@@ -8,6 +8,7 @@ What the protocol cannot say (beam search, min_p, ...) is refused by name instea
 are reduced to 31 bits, the most that every server reads.
 """
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,6 +19,8 @@ from pydantic import Field
 
 from chains.calls import Call, Message, Reply
 from chains.decoding import Decoding, Greedy, Sample
+from chains.decoding.grammar import GrammarSettings
+from chains.decoding.plans import Plans, answer_by_one
 from chains.decoding.seeds import reply_seed
 from chains.models.chat import BatchChatModel
 from chains.models.identity import server_fingerprint
@@ -35,8 +38,9 @@ NO_KEY = "none"
 TOKENS_PER_WORD = 4 / 3
 TOKENS_PER_TURN = 4
 
-_TEMPERATURE = {"temperature", "top_p", "frequency_penalty", "presence_penalty"}
-SAYABLE = {"strategy", "max_tokens", "stop", "n", *_TEMPERATURE}
+_PENALTIES = {"frequency_penalty", "presence_penalty"}
+_TEMPERATURE = {"temperature", "top_p"}
+SAYABLE = {"strategy", "max_tokens", "stop", "n", "logit_bias", *_PENALTIES, *_TEMPERATURE}
 """Settings that the protocol has; any other one must be at its default."""
 
 ROLES = {"system": "system", "user": "human", "assistant": "ai"}
@@ -82,7 +86,12 @@ class ServerChat(BatchChatModel):
         Raises:
             ModelError: A setting that the protocol lacks; the server refuses the key, does not know
                 the model, cannot be reached, is out of quota, or fails at every call.
+            UsageError: The plan of a composite strategy asks for another model.
         """
+        plans = Plans(calls)
+        if plans.composite:
+            yield from answer_by_one(plans, self.answer)
+            return
         for call in calls:
             settings_of(call.decoding)
         single = RunnableLambda(self._ask)
@@ -101,6 +110,7 @@ class ServerChat(BatchChatModel):
         call, number = asked
         chat = [(ROLES[message.role], message.content) for message in call.messages]
         settings = settings_of(call.decoding)
+        settings["extra_body"] |= form_of(call)
         if not call.decoding.deterministic:
             settings["seed"] = reply_seed(call.seed, number) & SEED_MASK
         reply: AIMessage = self.client.invoke(chat, **settings)
@@ -144,9 +154,30 @@ def settings_of(decoding: Decoding) -> dict[str, Any]:
     said: dict[str, Any] = {"extra_body": {"max_tokens": decoding.max_tokens}}
     if decoding.stop:
         said["stop"] = list(decoding.stop)
-    if isinstance(decoding, Greedy):
-        return {**said, "temperature": 0.0}
-    return {**said, **decoding.model_dump(include=_TEMPERATURE)}
+    if decoding.logit_bias:
+        said["logit_bias"] = _biases(decoding)
+    if isinstance(decoding, Sample):
+        return {**said, **decoding.model_dump(include=_PENALTIES | _TEMPERATURE)}
+    penalties = {name: value for name in sorted(_PENALTIES) if (value := getattr(decoding, name))}
+    return {**said, "temperature": 0.0, **penalties}
+
+
+def _biases(decoding: Decoding) -> dict[str, float]:
+    """By token id, as text: JSON has no other keys."""
+    for token, _ in decoding.logit_bias:
+        if isinstance(token, str):
+            problem = f"a server's logit_bias knows token ids only, not {token!r}"
+            raise ModelError(problem, fix="write the token's id", key="decoding")
+    return {str(token): value for token, value in decoding.logit_bias}
+
+
+def form_of(call: Call) -> dict[str, Any]:
+    """The output form in the protocol's words: a JSON Schema. The reply is checked all the same."""
+    for guide in call.guides:
+        if isinstance(guide, GrammarSettings) and guide.form == "json":
+            schema = {"name": "reply", "schema": json.loads(guide.source)}
+            return {"response_format": {"type": "json_schema", "json_schema": schema}}
+    return {}
 
 
 def open_server(spec: ModelSpec, *, retries: int = RETRIES) -> ServerChat:

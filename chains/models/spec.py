@@ -16,15 +16,20 @@ class ModelSpec(BaseModel):
 
     Attributes:
         model: `embedded`, a Hugging Face Hub id, a local folder, a `.gguf` file, `scripted`, or
-        with
-            `server` the name the server knows.
+            with `server` the name the server knows.
         server: Base URL of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1.
-        api_key: For a server; only as an environment reference `${NAME}`. revision: Branch, tag
-        or commit of a Hub id; resolved to a commit and pinned when first loaded. dtype: Weights
-        and arithmetic; `auto` is bfloat16 where the CPU or GPU is quick at it. device: `auto`
-        takes a CUDA device where there is one. batch: Rows decoded together. Changes speed only,
-        never a byte. window: Context window in tokens; left out, the model's own. replies: For
-        `scripted` only: the replies it gives, chosen by a hash of the call.
+        api_key: For a server; only as an environment reference `${NAME}`.
+        revision: Branch, tag or commit of a Hub id; resolved to a commit and pinned when first
+            loaded.
+        dtype: Weights and arithmetic; `auto` is bfloat16 where the CPU or GPU is quick at it.
+        device: `auto` takes a CUDA device where there is one.
+        batch: Rows decoded together. Changes speed only, never a byte.
+        cache_gb: Memory for the keys and values of these rows, 10**9 bytes; where it does not
+            hold them all, fewer rows are decoded together.
+        share_prefixes: Attend to what prompts have in common as one matrix product. Changes the
+            rounding, so it is part of a call's key.
+        window: Context window in tokens; left out, the model's own.
+        replies: For `scripted` only: the replies it gives, chosen by a hash of the call.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +41,8 @@ class ModelSpec(BaseModel):
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     batch: Annotated[int, Field(ge=1, le=1024)] = 48
+    cache_gb: Annotated[float, Field(gt=0)] = 4.0
+    share_prefixes: bool = True
     window: Annotated[int, Field(ge=16)] | None = None
     replies: tuple[str, ...] = ()
 

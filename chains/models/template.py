@@ -35,6 +35,7 @@ class PromptEncoder:
         self._tokenizer = tokenizer
         self.has_template = bool(getattr(tokenizer, "chat_template", None))
         self._special = _special_tokens(tokenizer)
+        self._line_ends = _line_ends(tokenizer)
         self._before: tuple[tuple[Message, ...], tuple[int, ...]] | None = None
         if not self.has_template:
             logger.warning("%s has no chat template: messages are joined by blank lines", name)
@@ -57,18 +58,25 @@ class PromptEncoder:
             raise PromptError("empty_prompt: the prompt has no tokens")
         return ids
 
-    def shared(self, messages: Sequence[Message], prompt: Sequence[int]) -> int:
-        """How many tokens of `prompt`, these messages encoded, do not depend on the last one."""
-        if len(messages) < 2:
-            return 0
+    def cuts(self, messages: Sequence[Message], prompt: Sequence[int]) -> tuple[int, int]:
+        """How many tokens of `prompt`, these messages encoded, do not depend on the last one.
+
+        The second number says where the last line of the last message begins: above it stand
+        documents and instructions, which several prompts have in common, such as those of all
+        questions about a passage. A message of one line is common to all its replies.
+        """
         before = tuple(messages[:-1])
         # Read once: another thread may put its own chat there meanwhile.
         kept = self._before
         if kept is None or kept[0] != before:
             kept = (before, self.encode([*before, messages[-1]._replace(content="")]))
             self._before = kept
-        pairs = zip(prompt, kept[1], strict=False)
-        return next((at for at, (a, b) in enumerate(pairs) if a != b), len(kept[1]))
+        empty = kept[1]
+        pairs = zip(prompt, empty, strict=False)
+        head = next((at for at, (a, b) in enumerate(pairs) if a != b), len(empty))
+        end = len(prompt) - (len(empty) - head)
+        lines = (at for at in range(end - 2, head, -1) if prompt[at] in self._line_ends)
+        return (head if before else 0), next(lines, len(prompt) - 1) + 1
 
     def render(self, messages: Sequence[Message]) -> str:
         """The text of a chat, up to where the reply begins.
@@ -113,3 +121,13 @@ def _special_tokens(tokenizer: Any) -> re.Pattern[str] | None:
     names = {token.content for token in added if token.special} | set(tokenizer.all_special_tokens)
     longest_first = sorted((name for name in names if len(name) > 1), key=lambda name: -len(name))
     return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+
+def _line_ends(tokenizer: Any) -> frozenset[int]:
+    """Tokens that hold a line break."""
+    size = len(tokenizer)
+    pieces = tokenizer.convert_ids_to_tokens(list(range(size)))
+    marks = ("\n", "\u010a", "<0x0A>")  # as it is, in byte-level BPE, as a byte of SentencePiece
+    return frozenset(
+        at for at, piece in enumerate(pieces) if piece and any(mark in piece for mark in marks)
+    )

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from chains.calls import Message
 from chains.decoding.base import Decoding
-from chains.decoding.plain import TextToTextEngine
+from chains.engine.plain import TextToTextEngine
 from chains.models.causal import position_limit, vocabulary_of
 from chains.models.files import ModelFiles
 from chains.models.hugging_face import load_model, load_tokenizer

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from chains.calls import Call, Message, Reply
+from chains.decoding import Decoding
 from pipelines.rows import JSON, Fault, Outcome, Rejection, Row
 from prompts.errors import TextmillError, UsageError
 from prompts.registry import Registry
@@ -161,7 +162,8 @@ class Stage(BaseModel):
 
     def fingerprint(self, view: "SourceView") -> str:
         """A hash of files the stage reads beside its settings; empty where it reads none."""
-        return ""
+        found = (value.fingerprint() for _, value in self if isinstance(value, Decoding))
+        return " ".join(filter(None, found))
 
     def open_state(self) -> State | None:
         """A new, empty memory for one run; None for a stage that has none."""

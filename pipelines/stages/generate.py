@@ -9,25 +9,49 @@ the wrong length is asked for again with a new seed, `attempts` times in all; a 
 strategy would only repeat itself and is asked once.
 """
 
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from math import inf
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from chains.calls import Call, Message, Reply
 from chains.decoding import AnyDecoding, Sample
+from chains.decoding.grammar import guides_for, refuse_conflicts
+from chains.decoding.guide import GuideSettings
+from chains.decoding.seeds import reply_seed
 from chains.parsing import ParseFault, parse_reply
+from pipelines.aim import Aim, Trial
 from pipelines.length import Length
 from pipelines.rows import JSON, Outcome, Rejection, Row
 from pipelines.stages.base import STAGES, Ask, Context, Fault, JobView, ModelStage, Work
+from pipelines.stages.counting import count_tokens
 from pipelines.stages.overflow import fit
 from prompts.errors import UsageError
 from prompts.prompt import Prompt
 
-if TYPE_CHECKING:
-    from chains.models import TokenSpans
-
 _SHOWN = 10_000  # characters of a refused reply that are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What is asked for one row, and where.
+
+    Attributes:
+        row: The row.
+        prompt: Its prompt.
+        messages: The prompt with the row's values.
+        aims: The length of each reply; none where the stage has no `length`.
+        context: The stage's context.
+    """
+
+    row: Row
+    prompt: Prompt
+    messages: tuple[Message, ...]
+    aims: tuple[Aim | None, ...]
+    context: Context
 
 
 @STAGES.register
@@ -40,7 +64,8 @@ class Generate(ModelStage):
         adds: The column for the reply; with output json a list takes the keys of these names.
         inputs: Prompt variable -> column, where the names differ.
         attempts: How often a reply may be asked for.
-        length: Bounds; outside them a reply is asked for again.
+        length: How long a reply is to be, and what is done for that; one that misses it is asked
+            for again.
         overflow: What becomes of a row whose prompt does not fit the window with `max_tokens` to
             spare: reject it, truncate its longest variable, or split that into several rows.
         allow_cut: Keep a reply that was cut at `max_tokens`; a later `clean` can mend its end.
@@ -85,7 +110,16 @@ class Generate(ModelStage):
             fix = "write one column name, or give the prompt 'output: {form: json}'"
             problem = f"prompt '{self.prompt}' answers with {prompt.output.form}, not json"
             raise UsageError(problem, fix=fix, key="adds")
+        refuse_conflicts(prompt.output, self.decoding)
+        if self.length is not None:
+            self._check_length(prompt, self.length)
         job.need(self._columns_read(prompt), key="prompt")
+
+    def _check_length(self, prompt: Prompt, length: Length) -> None:
+        if not isinstance(self.adds, str):
+            fix = "give adds one column, or use the stage 'length' on one of them"
+            raise UsageError("a length is that of one column", fix=fix, key="length")
+        length.check(self.decoding)
 
     def work(self, row: Row, context: Context) -> Work:
         """Ask for every reply of the row until it is accepted or the attempts are used up."""
@@ -116,104 +150,145 @@ class Generate(ModelStage):
     def _replies(
         self, row: Row, prompt: Prompt, messages: tuple[Message, ...], context: Context
     ) -> Work:
+        asking = Asking(row, prompt, messages, self._aims(row, prompt, context), context)
         slots: dict[int, Outcome] = {}
         pending = list(range(self.decoding.n))
         for attempt in range(1 if self.decoding.deterministic else self.attempts):
-            calls = self._calls(row, messages, pending, attempt, context)
-            answers = yield Ask(self.model, calls)
-            for slot, seed, reply in self._by_slot(pending, calls, answers):
-                slots[slot] = self._judge(row, prompt, slot, seed, attempt, reply, context)
+            found = yield from self._ask(asking, [self._trial(slot, attempt) for slot in pending])
+            found += yield from self._ask(asking, [*self._more_candidates(found)])
+            for slot in pending:
+                outcomes = [outcome for trial, outcome in found if trial.slot == slot]
+                slots[slot] = _nearest(outcomes, asking.aims[slot])
             pending = [slot for slot in pending if _worth_another_try(slots[slot])]
             if not pending:
                 break
         return [slots[slot] for slot in sorted(slots)]
 
-    def _calls(
-        self,
-        row: Row,
-        messages: tuple[Message, ...],
-        pending: list[int],
-        attempt: int,
-        context: Context,
-    ) -> tuple[Call, ...]:
-        if self.decoding.joint:
-            return (Call(messages, self.decoding, context.seed(row, attempt)),)
-        single = self.decoding.model_copy(update={"n": 1})
-        return tuple(Call(messages, single, context.seed(row, attempt, s)) for s in pending)
+    def _aims(self, row: Row, prompt: Prompt, context: Context) -> tuple[Aim | None, ...]:
+        """The length of each reply; replies of one search share theirs."""
+        if self.length is None:
+            return (None,) * self.decoding.n
+        length = self.length
+        if prompt.output.form != "text":  # other forms have a shape of their own: only measured
+            length = length.model_copy(update={"layers": ()})
+        slots = [0 if self.decoding.joint else slot for slot in range(self.decoding.n)]
+        return tuple(Aim.at(length, context.seed(row, 0, slot)) for slot in slots)
 
-    def _by_slot(
-        self, pending: list[int], calls: tuple[Call, ...], answers: list[list[Reply]]
-    ) -> list[tuple[int, int, Reply]]:
-        """(slot, seed, reply) of every pending slot; one without a reply gets an error for one."""
+    def _trial(self, slot: int, attempt: int) -> Trial:
+        decoding = self.decoding
+        return Trial(
+            slot,
+            attempt,
+            stops=bool(decoding.stop),
+            max_tokens=decoding.max_tokens,
+            allow_cut=self.allow_cut,
+        )
+
+    def _more_candidates(self, found: Sequence[tuple[Trial, Outcome]]) -> Iterator[Trial]:
+        """Of each slot whose first reply has another length."""
+        for trial, outcome in found if self.length is not None else ():
+            if isinstance(outcome, Rejection) and _length_of(outcome) is not None:
+                for candidate in range(1, self.length.candidates if self.length else 1):
+                    yield replace(trial, candidate=candidate)
+
+    def _ask(
+        self, asking: Asking, trials: list[Trial]
+    ) -> Generator[Ask, Any, list[tuple[Trial, Outcome]]]:
+        """What becomes of each trial."""
+        if not trials:
+            return []
+        calls = self._calls(asking, trials)
+        answers = yield Ask(self.model, calls)
+        if asking.prompt.output.form == "text":  # guides of other forms say nothing of the length
+            trials = [replace(trial, guided=bool(calls[0].guides)) for trial in trials]
+        return [
+            (trial, self._judge(asking, trial, call.seed, reply))
+            for trial, call, reply in self._by_trial(trials, calls, answers)
+        ]
+
+    def _calls(self, asking: Asking, trials: Sequence[Trial]) -> tuple[Call, ...]:
+        decoding = self.decoding
+        if decoding.joint:
+            trials = trials[:1]
+        else:
+            decoding = decoding.model_copy(update={"n": 1})
+        calls = []
+        for trial in trials:
+            slot = 0 if decoding.joint else trial.slot
+            seed = reply_seed(asking.context.seed(asking.row, trial.attempt, slot), trial.candidate)
+            aim = asking.aims[slot]
+            messages = asking.messages if aim is None else aim.said(asking.messages)
+            calls.append(Call(messages, decoding, seed, self._guides(asking, aim)))
+        return tuple(calls)
+
+    def _guides(self, asking: Asking, aim: Aim | None) -> tuple[GuideSettings, ...]:
+        """What steers the decoding; of a server only the output form."""
+        form = guides_for(asking.prompt.output)
+        if aim is None or asking.context.spec(self.model).server:
+            return form
+        return (*form, *aim.guides())
+
+    def _by_trial(
+        self, trials: Sequence[Trial], calls: tuple[Call, ...], answers: list[list[Reply]]
+    ) -> list[tuple[Trial, Call, Reply]]:
+        """The reply to every trial; one without a reply gets an error for one."""
         none = Reply("", "error", error="no_reply: the model gave fewer replies than asked for")
         if self.decoding.joint:
             replies = answers[0]
             if len(replies) == 1 and replies[0].finish == "error":
                 replies = replies * self.decoding.n
             padded = [*replies, *[none] * self.decoding.n]
-            return [(slot, calls[0].seed, padded[slot]) for slot in pending]
+            return [(trial, calls[0], padded[trial.slot]) for trial in trials]
         return [
-            (slot, call.seed, replies[0] if replies else none)
-            for slot, call, replies in zip(pending, calls, answers, strict=True)
+            (trial, call, replies[0] if replies else none)
+            for trial, call, replies in zip(trials, calls, answers, strict=True)
         ]
 
-    def _judge(
-        self,
-        row: Row,
-        prompt: Prompt,
-        slot: int,
-        seed: int,
-        attempt: int,
-        reply: Reply,
-        context: Context,
-    ) -> Outcome:
-        target = row.child(self.name, slot) if self.decoding.n > 1 else row
+    def _judge(self, asking: Asking, trial: Trial, seed: int, reply: Reply) -> Outcome:
+        row, context = asking.row, asking.context
+        target = row.child(self.name, trial.slot) if self.decoding.n > 1 else row
         event: dict[str, JSON] = {
             "stage": self.name,
-            "prompt": prompt.label,
+            "prompt": asking.prompt.label,
             "model": context.model_label(self.model),
             "strategy": self.decoding.key()["strategy"],
-            "attempt": attempt,
+            "attempt": trial.attempt,
             "tokens": [reply.prompt_tokens, reply.completion_tokens],
         }
         if not self.decoding.deterministic:
             event["seed"] = seed
         if reply.logprob is not None:
             event["logprob"] = round(reply.logprob, 4)
-        verdict = self._columns(prompt, reply, context)
+        if reply.score is not None:
+            event["score"] = round(reply.score, 4)
+        verdict = self._columns(asking, trial, reply, event)
         if isinstance(verdict, Fault):
             detail = {**verdict.detail, "reply": reply.text[:_SHOWN]}
-            return Rejection(target.with_data({}, event), verdict.reason, detail, attempt + 1)
+            return Rejection(target.with_data({}, event), verdict.reason, detail, trial.attempt + 1)
         return target.with_data(verdict, event)
 
-    def _columns(self, prompt: Prompt, reply: Reply, context: Context) -> dict[str, JSON] | Fault:
-        """The columns that a reply fills, or why it fills none."""
+    def _columns(
+        self, asking: Asking, trial: Trial, reply: Reply, event: dict[str, JSON]
+    ) -> dict[str, JSON] | Fault:
+        """The columns that a reply fills, or why it fills none; its length goes into `event`."""
         if reply.finish == "error":
             reason, _, detail = reply.error.partition(": ")
             return Fault(reason, {"found": detail})
-        if reply.finish == "length" and not self.allow_cut:
+        output, aim = asking.prompt.output, asking.aims[trial.slot]
+        trimmable = aim is not None and output.form == "text"
+        if reply.finish == "length" and not self.allow_cut and not trimmable:
             return Fault("cut_at_max_tokens", {"max_tokens": self.decoding.max_tokens})
-        parsed = parse_reply(prompt.output, reply.text)
+        parsed = parse_reply(output, reply.text)
         if isinstance(parsed, ParseFault):
             return Fault(parsed.reason, {"found": parsed.detail})
         if not isinstance(self.adds, str):
             return _picked(parsed.value, self.adds)
-        if self.length is not None and isinstance(parsed.value, str):
-            fault = self.length.fault(parsed.value, partial(_count, context, self.model))
-            if fault is not None:
-                return fault
-        return {self.adds: parsed.value}
-
-
-def _count(context: Context, model: str, text: str) -> int:
-    tokenizer = context.shared(f"tokenizer {model}", partial(_open_tokenizer, context, model))
-    return tokenizer.count(text)
-
-
-def _open_tokenizer(context: Context, model: str) -> "TokenSpans":
-    from chains.models import open_tokenizer
-
-    return open_tokenizer(context.spec(model))
+        if aim is None or not isinstance(parsed.value, str):
+            return {self.adds: parsed.value}
+        count = partial(count_tokens, asking.context, self.model)
+        judged = aim.judged(reply, parsed.value, trial, count)
+        event["length"] = judged.event
+        return judged.fault or {self.adds: judged.text}
 
 
 def _picked(value: Any, columns: tuple[str, ...]) -> dict[str, JSON] | Fault:
@@ -227,3 +302,21 @@ def _picked(value: Any, columns: tuple[str, ...]) -> dict[str, JSON] | Fault:
 
 def _worth_another_try(outcome: Outcome) -> bool:
     return isinstance(outcome, Rejection) and outcome.reason != "context_overflow"
+
+
+def _length_of(outcome: Outcome) -> int | None:
+    """How long the reply was; None where it was not measured."""
+    row = outcome.row if isinstance(outcome, Rejection) else outcome
+    measured = row.history[-1].get("length") if row.history else None
+    return None if measured is None else int(measured["length"])
+
+
+def _nearest(outcomes: Sequence[Outcome], aim: Aim | None) -> Outcome:
+    """The first of those that are nearest to the aim, accepted ones before the others."""
+
+    def rank(outcome: Outcome) -> tuple[bool, float]:
+        length = _length_of(outcome)
+        distance = inf if aim is None or length is None else aim.distance(length)
+        return isinstance(outcome, Rejection), distance
+
+    return min(outcomes, key=rank)

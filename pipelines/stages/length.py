@@ -7,18 +7,20 @@ rejected: {"reason": "too_long", "detail": {"unit": "sentences", "length": 5, "m
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.length import CountTokens, Length
+from pipelines.length import Window
 from pipelines.rows import Fault, Outcome, Rejection, Row
 from pipelines.stages.base import STAGES, Context, JobView, Stage
 from pipelines.stages.columns import read_text
+from pipelines.stages.counting import count_tokens
 
 
 @STAGES.register
-class LengthFilter(Stage, Length):
+class LengthFilter(Stage, Window):
     """Keep the rows whose column fits the window.
 
     Attributes:
@@ -47,19 +49,8 @@ class LengthFilter(Stage, Length):
 
     def run(self, rows: Iterator[Row], context: Context) -> Iterator[Outcome]:
         """Keep the rows that fit; reject the others as `too_short` or `too_long`."""
-        count_tokens = self._counter(context)
+        count = partial(count_tokens, context, self.model) if self.unit == "tokens" else None
         for row in rows:
             text = read_text(row, self.field)
-            fault = text if isinstance(text, Fault) else self.fault(text, count_tokens)
+            fault = text if isinstance(text, Fault) else self.fault(text, count)
             yield row if fault is None else Rejection(row, fault.reason, fault.detail)
-
-    def _counter(self, context: Context) -> CountTokens | None:
-        if self.unit != "tokens":
-            return None
-
-        def open_counter() -> CountTokens:
-            from chains.models import open_tokenizer
-
-            return open_tokenizer(context.spec(self.model)).count
-
-        return context.shared("count_tokens", open_counter)

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from chains.decoding.batches import decode_all
 from chains.decoding.search import Vocabulary
+from chains.engine.batches import decode_all
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 END = 0
@@ -27,22 +27,28 @@ class TableEngine:
     Args:
         logits: Takes a tuple of tokens (the prompt's last token first) to a list.
         rows: Raises a memory error above this many rows.
+        states: Takes the same tuple to the hidden state of its last token.
     """
 
     name = "table"
     refills = True
-    most_rows = None
 
-    def __init__(self, logits: Any, rows: int | None = None, fault: Any = None) -> None:
+    def __init__(
+        self, logits: Any, rows: int | None = None, fault: Any = None, states: Any = None
+    ) -> None:
         self.logits = logits
-        self.rows = rows
+        self.states = states
+        self.limit = rows
         self.fault = fault
         self.starts = []
+
+    def rows(self, tokens: int) -> int | None:
+        return None
 
     def shape(self, length: Any) -> Any:
         return 0
 
-    def open(self) -> Any:
+    def open(self, states: bool = False) -> Any:
         return TableSession(self)
 
 
@@ -54,6 +60,7 @@ class TableSession:
     def admit(self, requests: Any) -> Any:
         self.engine.starts.append(len(requests))
         self.texts += [(request.prompt[-1],) for request in requests]
+        self.prompt_states = [self._states([text]) for text in self.texts[-len(requests) :]]
         return self._logits()[-len(requests) :]
 
     def advance(self, tokens: Any) -> Any:
@@ -63,8 +70,16 @@ class TableSession:
     def select(self, rows: int) -> None:
         self.texts = [self.texts[row] for row in rows]
 
+    @property
+    def states(self) -> Any:
+        return self._states(self.texts)
+
+    def _states(self, texts: Any) -> Any:
+        function = self.engine.states
+        return None if function is None else torch.tensor([function(text) for text in texts])
+
     def _logits(self) -> Any:
-        if self.engine.rows is not None and len(self.texts) > self.engine.rows:
+        if self.engine.limit is not None and len(self.texts) > self.engine.limit:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: tried 9 bytes")
         if self.engine.fault is not None:
             self.engine.fault(self.texts)

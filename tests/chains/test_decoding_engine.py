@@ -8,11 +8,11 @@ from table_engine import decode
 from tiny_models import FAMILIES, tiny_causal
 
 from chains.decoding import Beam, Greedy, Sample
-from chains.decoding.batches import decode_all, plan
-from chains.decoding.choice import choose_engine
-from chains.decoding.plain import PlainEngine
 from chains.decoding.search import Request, Vocabulary
-from chains.decoding.session import AttentionEngine
+from chains.engine.attention_engine import AttentionEngine
+from chains.engine.batches import decode_all, plan
+from chains.engine.choice import choose_engine
+from chains.engine.plain import PlainEngine
 
 FAST = sorted(set(FAMILIES) - {"bloom", "mamba"})
 NUMBERS = Vocabulary(decode=lambda tokens: " ".join(map(str, tokens)), ends=frozenset({2}))
@@ -54,7 +54,7 @@ def without_pad(tokens: Any) -> Any:
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_greedy_equals_generate_token_for_token(family: str) -> None:
     model, twin = tiny_causal(family), tiny_causal(family)
-    engine = choose_engine(model, 256)
+    engine = choose_engine(model)
     prompt_list = prompts([5, 30, 63, 64, 65, 120])
     expected = [
         without_pad(generated(twin, prompt, 40)[0, len(prompt) :].tolist())
@@ -66,12 +66,12 @@ def test_greedy_equals_generate_token_for_token(family: str) -> None:
 
 @pytest.mark.parametrize(("family", "name"), [*((f, "registered attention") for f in FAST)])
 def test_families_with_an_attention_interface_take_the_fast_engine(family: str, name: str) -> None:
-    assert choose_engine(tiny_causal(family), 256).name == name
+    assert choose_engine(tiny_causal(family)).name == name
 
 
 @pytest.mark.parametrize("family", ["bloom", "mamba"])
 def test_other_families_keep_their_own_attention(family: str) -> None:
-    assert choose_engine(tiny_causal(family), None).name == "stock attention"
+    assert choose_engine(tiny_causal(family)).name == "stock attention"
 
 
 def test_a_model_that_the_fast_engine_gets_wrong_keeps_its_own_attention(
@@ -83,7 +83,7 @@ def test_a_model_that_the_fast_engine_gets_wrong_keeps_its_own_attention(
     model.model.rotary_emb.forward = lambda x, position_ids: forward(
         x, torch.arange(x.shape[1])[None] + (7 if x.shape[1] == 1 else 0)
     )
-    engine = choose_engine(model, 256)
+    engine = choose_engine(model)
     assert engine.name == "stock attention"
     assert "does not fit LlamaForCausalLM" in caplog.text
 
@@ -120,29 +120,13 @@ def test_equal_prompts_are_read_once_and_give_what_they_give_alone() -> None:
     )
     tasks = [(Sample(max_tokens=9), Request(prompt, seed, 9)) for seed in range(6)]
     together = decode(engine, tasks, NUMBERS)
-    assert passes.count((1, 64)) == 1
+    assert passes[:2] == [(1, 48), (16, 1)]
     assert together == [decode(engine, [task], NUMBERS)[0] for task in tasks]
-
-
-def test_what_a_prompt_shares_is_its_own_affair() -> None:
-    model = tiny_causal("llama")
-    (prompt,) = prompts([150])
-    passes: list[int] = []
-    model.register_forward_pre_hook(
-        lambda module, args, kwargs: passes.append(kwargs["input_ids"].shape[1]),
-        with_kwargs=True,
-    )
-    requests = [Request(prompt, 0, 1, shared) for shared in (0, 64, 130, 64)]
-    tasks: list[Any] = [(Greedy(max_tokens=1), request) for request in requests]
-    together = decode(AttentionEngine(model), tasks, NUMBERS)
-    # Read whole; a head of 64 and the rest; a head of 128 and the rest. Equal ones are read once.
-    assert passes == [192, 64, 128, 128, 64]
-    assert together == [decode(AttentionEngine(model), [task], NUMBERS)[0] for task in tasks]
 
 
 def test_long_prompts_beyond_a_chunk_of_queries_equal_generate() -> None:
     sizes = {"max_position_embeddings": 1024}
-    engine = choose_engine(tiny_causal("mistral", **sizes), 1024)
+    engine = choose_engine(tiny_causal("mistral", **sizes))
     twin = tiny_causal("mistral", **sizes)
     prompt_list = prompts([300, 513])
     expected = [
@@ -152,26 +136,67 @@ def test_long_prompts_beyond_a_chunk_of_queries_equal_generate() -> None:
     assert greedy_tokens(engine, prompt_list, room=20) == expected
 
 
-def test_a_prompt_that_fills_the_window_is_padded_no_further_than_its_positions() -> None:
-    engine = choose_engine(tiny_causal("gpt2", n_positions=100), 100)
+def test_a_prompt_may_fill_the_window() -> None:
+    engine = choose_engine(tiny_causal("gpt2", n_positions=100))
     twin = tiny_causal("gpt2", n_positions=100)
     (prompt,) = prompts([90])
     expected = without_pad(generated(twin, prompt, 10)[0, 90:].tolist())
     assert greedy_tokens(engine, [prompt], room=10) == [expected]
 
 
-def test_plan_puts_equal_shapes_together_within_the_capacity() -> None:
-    engine = AttentionEngine(tiny_causal("llama"), 256)
+def test_all_prompts_share_a_session_and_the_longest_enter_it_first() -> None:
+    engine = AttentionEngine(tiny_causal("llama"))
+    tasks = [(Greedy(), Request(prompt, 0, 8)) for prompt in prompts([10, 70, 20, 70])]
+    assert plan(engine, tasks, 2) == [[1, 3, 2, 0]]
+
+
+def test_waiting_prompts_take_the_places_of_finished_ones() -> None:
+    model = tiny_causal("llama")
+    engine = AttentionEngine(model)
+    steps: list[int] = []
+    model.register_forward_pre_hook(
+        lambda module, args, kwargs: steps.append(tuple(kwargs["input_ids"].shape)),
+        with_kwargs=True,
+    )
+    rooms = [2, 8, 2, 2, 2, 2]
     tasks = [
-        (settings, Request(prompt, 0, 8))
-        for settings, prompt in zip(
-            [Greedy(), Beam(num_beams=4), Greedy(), Beam(num_beams=4), Greedy()],
-            prompts([10, 20, 70, 30, 40]),
-            strict=True,
+        (Sample(max_tokens=room, min_tokens=room), Request(prompt, seed, room))
+        for seed, (prompt, room) in enumerate(
+            zip(prompts([9] * 6), [2, 8, 2, 2, 2, 2], strict=True)
         )
     ]
-    assert plan(engine, tasks, 5) == [[0, 1], [2], [3, 4]]
-    assert plan(engine, tasks, 1) == [[0], [1], [2], [3], [4]]
+    found = decode(engine, tasks, NUMBERS, capacity=2)
+    assert [len(sequences[0].tokens) for sequences in found] == rooms
+    # The long reply takes seven steps; in four of them a short one is taken a step further.
+    assert steps.count((16, 1)) == 8
+
+
+def test_memory_for_keys_and_values_bounds_the_rows() -> None:
+    model = tiny_causal("llama")  # 2 layers x 2 heads x 8 numbers of 4 bytes, keys and values
+    engine = AttentionEngine(model, memory=4 * 64 * 256)
+    assert [engine.rows(tokens) for tokens in (10, 64, 65, 600)] == [4, 4, 2, 0]
+    open_slots: list[int] = []
+    model.register_forward_pre_hook(
+        lambda module, args, kwargs: open_slots.append(
+            kwargs["past_key_values"].__dict__.get("count", 0)
+        ),
+        with_kwargs=True,
+    )
+    tasks = [(Greedy(max_tokens=9), Request(prompt, 0, 9)) for prompt in prompts([12] * 9)]
+    together = decode(engine, tasks, NUMBERS)
+    assert max(open_slots) == 4
+    assert together == [decode(engine, [task], NUMBERS)[0] for task in tasks]
+
+
+def test_a_row_that_exceeds_the_memory_alone_is_refused_before_anything_is_allocated() -> None:
+    engine = AttentionEngine(tiny_causal("llama"), memory=4 * 64 * 256)
+    long, short = prompts([200, 20])
+    tasks = [(Greedy(max_tokens=100), Request(long, 0, 100)), (Greedy(), Request(short, 0, 9))]
+    [[refused], [kept]] = decode(engine, tasks, NUMBERS)
+    assert (refused.finish, kept.finish) == ("error", "length")
+    assert refused.error == (
+        "out_of_memory: keys and values of 300 tokens take more than cache_gb allows"
+    )
 
 
 def test_plain_engine_shares_a_session_between_prompts_of_one_length_only() -> None:

@@ -6,9 +6,9 @@ import pytest
 from table_engine import END, TableEngine, decode, letters, random_table
 
 from chains.decoding import Beam, Greedy, Sample
-from chains.decoding.batches import decode_all
 from chains.decoding.search import Request, Vocabulary
 from chains.decoding.stopping import StopStrings
+from chains.engine.batches import decode_all
 
 PIECES = ["</s>", "Blue", ".", " #", "## Ne", "xt", "é"[0], "\ufffd", "\n", "\nQ"]
 WORDS = Vocabulary(

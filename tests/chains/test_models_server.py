@@ -8,9 +8,11 @@ from fake_server import GOOD_KEY, FakeServer, completion, serving
 
 from chains.calls import Call, Message, Reply
 from chains.decoding import Beam, Decoding, Greedy, Sample
+from chains.decoding.grammar import guides_for
 from chains.models import ModelSpec, fingerprint
 from chains.models.server import ServerChat, open_server
 from prompts.errors import ModelError, TextmillError, UsageError
+from prompts.file_format import Output
 
 
 @pytest.fixture
@@ -106,6 +108,14 @@ def test_greedy_is_temperature_zero_without_a_seed(fake: FakeServer) -> None:
     assert "seed" not in fake.requests[0]
 
 
+def test_greedy_says_its_penalties_and_biases_go_by_id(fake: FakeServer) -> None:
+    settings = Greedy(presence_penalty=0.5, logit_bias={17: -3})  # type: ignore[arg-type]
+    ask(connect(fake), decoding=settings)
+    sent = fake.requests[0]
+    assert (sent["presence_penalty"], sent["logit_bias"]) == (0.5, {"17": -3.0})
+    assert "frequency_penalty" not in sent
+
+
 @pytest.mark.parametrize(
     ("decoding", "problem"),
     [
@@ -115,6 +125,12 @@ def test_greedy_is_temperature_zero_without_a_seed(fake: FakeServer) -> None:
         (Sample(top_k=40), "a server's protocol has no 'top_k'"),
         (Sample(min_tokens=5), "a server's protocol has no 'min_tokens'"),
         (Greedy(repetition_penalty=1.2), "a server's protocol has no 'repetition_penalty'"),
+        (Greedy(bad_words=("b",)), "a server's protocol has no 'bad_words'"),
+        (Sample(eta=0.1), "a server's protocol has no 'eta'"),
+        (
+            Sample(logit_bias={"b": 1}),  # type: ignore[arg-type]
+            "a server's logit_bias knows token ids only, not 'b'",
+        ),
     ],
 )
 def test_settings_that_the_protocol_lacks_are_refused_by_name(
@@ -288,3 +304,15 @@ def test_a_server_model_is_a_langchain_chat_model(fake: FakeServer) -> None:
     assert message.content == "Blue."
     assert message.usage_metadata == {"input_tokens": 11, "output_tokens": 3, "total_tokens": 14}
     assert (fake.requests[0]["temperature"], fake.requests[0]["seed"]) == (0.3, 5)
+
+
+def test_a_schema_is_said_and_no_other_form(fake: FakeServer) -> None:
+    message = (Message("user", "Hi"),)
+    schema = {"type": "object", "properties": {"b": {}, "a": {}}}
+    outputs = [Output(form="json", schema=schema), Output(form="regex", pattern="a+"), Output()]
+    for output in outputs:
+        call = Call(message, Greedy(max_tokens=9), guides=guides_for(output))
+        next(connect(fake).answer([call]))
+    said = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
+    assert [sent.get("response_format") for sent in fake.requests] == [said, None, None]
+    assert {sent["max_tokens"] for sent in fake.requests} == {9}

@@ -20,6 +20,9 @@ SCORE = Output(
         "required": ["score"],
     },
 )
+CHOICE = Output(form="choice", choices=("yes", "yes, but", "no"))
+CODE = Output(form="regex", pattern=r"[A-Z]\d+(\n\d)?")
+PYTHON = Output(form="code", language="python")
 ECHO = 'Rate the text from 1 to 5. Reply like {"score": 1} or like {"score": 5}.'
 
 
@@ -37,6 +40,12 @@ ECHO = 'Rate the text from 1 to 5. Reply like {"score": 1} or like {"score": 5}.
         ),
         (LINES, "-5 degrees\n1.5 litres\n3 eggs\n-\n", ["-5 degrees", "1.5 litres", "3 eggs"]),
         (LINES, "one\u2028line\u0085still", ["one\u2028line\u0085still"]),
+        (CHOICE, " yes, but\n", "yes, but"),
+        (CODE, "A1\n2", "A1\n2"),
+        (CODE, "A12\n", "A12"),
+        (PYTHON, "\n\n    \ndef f():\n    return 1  \n", "    \ndef f():\n    return 1"),
+        (PYTHON, "Here it is:\n```python\nx = '```'\n```\nHope it helps.", "x = '```'"),
+        (Output(form="code", language="html"), "<p>a</p>", "<p>a</p>"),
         (JSON, '{"a": [1, -2.5, true, null, "x"]}', {"a": [1, -2.5, True, None, "x"]}),
         (JSON, '"text"', "text"),
         (JSON, "5", 5),
@@ -91,6 +100,15 @@ def test_reads_a_good_reply(output: Output, reply: str, value: Any) -> None:
         (JSON, '{"a":' * 100_000, "too_deep", f"more than {MAX_DEPTH} levels"),
         (JSON, "See: " + "[" * 60 + "]" * 60, "too_deep", f"more than {MAX_DEPTH} levels"),
         (JSON, '{"a": "' + "x" * 10_000_000 + '"}', "too_long", "10000009 characters"),
+        (CHOICE, "Yes", "not_a_choice", "Yes"),
+        (CHOICE, "yes, b", "not_a_choice", "yes, b"),
+        (CHOICE, "x" * 300, "not_a_choice", "xxx"),
+        (CODE, "see A1", "no_match", "see A1"),
+        (Output(form="regex", pattern="(a+)+"), "a" * 5000 + "b", "no_match", "aaa"),
+        (PYTHON, "x = 1\ndef f(:", "not_code", "line 2: invalid syntax"),
+        (PYTHON, "```python\nx = 1", "not_code", "line 1: invalid syntax"),
+        (PYTHON, "```\nx\n```\nor\n```\ny\n```", "several_blocks", "2 fenced blocks"),
+        (PYTHON, "```python\n```", "empty_reply", "a fenced block without code"),
         (SCORE, '{"score": 9}', "schema_mismatch", "score: 9 is greater than the maximum of 5"),
         (SCORE, '{"score": "5"}', "schema_mismatch", "score: '5' is not of type 'integer'"),
         (SCORE, '{"points": 5}', "schema_mismatch", "'score' is a required property"),
@@ -111,7 +129,7 @@ def test_a_bad_reply_is_a_fault_with_its_reason(
     assert len(parsed.detail) <= 200
 
 
-@given(st.sampled_from([TEXT, LINES, JSON, SCORE]), st.text(max_size=80))
+@given(st.sampled_from([TEXT, LINES, JSON, SCORE, CHOICE, CODE, PYTHON]), st.text(max_size=80))
 def test_any_text_gives_a_value_or_a_fault(output: Output, reply: str) -> None:
     parsed = parse_reply(output, reply)
     if isinstance(parsed, ParseFault):

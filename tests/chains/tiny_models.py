@@ -42,7 +42,10 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
             "query_pre_attn_scalar": 1,
         },
     ),
+    "gemma": ("Gemma", GROUPED),
+    "gemma3": ("Gemma3Text", {**GROUPED, "sliding_window": 24, "query_pre_attn_scalar": 1}),
     "phi": ("Phi", SIZES),
+    "phi3": ("Phi3", {**SIZES, "num_key_value_heads": 2}),
     "gpt_neox": ("GPTNeoX", SIZES),
     "gpt2": (
         "GPT2",

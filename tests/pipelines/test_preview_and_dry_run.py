@@ -97,7 +97,7 @@ def test_preview_pays_no_call_twice_and_a_run_none_that_it_paid(tmp_path: Path) 
 
 def test_preview_shows_every_reply_and_every_try(tmp_path: Path) -> None:
     several = {"decoding": {"strategy": "sample", "n": 2}}
-    impossible = {"length": {"unit": "words", "min": 1000}, "attempts": 3}
+    impossible = {"length": {"unit": "words", "min": 200}, "attempts": 3}
     both = stages(several)
     both[1] |= impossible
     write_job(tmp_path, job_data(stages=both))

@@ -254,12 +254,12 @@ def test_a_stage_that_loses_a_row_ends_the_run(tmp_path: Path) -> None:
 
 def test_rejections_carry_reason_evidence_and_data(tmp_path: Path) -> None:
     ask, answer = job_data()["stages"]
-    ask["length"] = {"unit": "words", "min": 1000}
+    ask["length"] = {"unit": "words", "min": 200}
     done = launched(tmp_path, stages=[ask, answer])
     record = read(done.folder, "rejected.jsonl")[0]
     assert done.run.accepted == 0
     assert (record["stage"], record["reason"], record["attempts"]) == ("question", "too_short", 3)
-    assert record["detail"]["min"] == 1000
+    assert record["detail"]["min"] == 200
     assert record["detail"]["reply"]
     assert set(record["data"]) == {"topic"}
     assert done.meter.calls == 40 * 3

@@ -98,7 +98,8 @@ def test_a_chat_may_have_earlier_turns() -> None:
         ),
         (
             user("hi", "output: {form: jsn}\n"),
-            "mine.yaml:3: output.form: found 'jsn'; fix: input should be 'text', 'lines' or 'json'",
+            "mine.yaml:3: output.form: found 'jsn'; fix: input should be 'text', 'lines', 'json', "
+            "'choice', 'regex' or 'code'",
         ),
         ("messages: []", "mine.yaml:1: messages: no messages; fix: add a message with role: user"),
         (
@@ -187,6 +188,18 @@ def test_a_chat_may_have_earlier_turns() -> None:
             user("hi", "output: {form: json, schema: {maximum: 5}}\nexamples: [{reply: '7'}]\n"),
             "mine.yaml:4: examples.0.reply: the reply does not match the schema: "
             "7 is greater than the maximum of 5",
+        ),
+        (
+            user("hi", "output: {form: choice, choices: [a, b]}\nexamples: [{reply: c}]\n"),
+            "mine.yaml:4: examples.0.reply: the reply is none of the choices",
+        ),
+        (
+            user("hi", "output: {form: regex, pattern: 'a+'}\nexamples: [{reply: aab}]\n"),
+            "mine.yaml:4: examples.0.reply: the reply does not match the pattern",
+        ),
+        (
+            user("hi", "output: {form: code, language: python}\nexamples: [{reply: 'f('}]\n"),
+            "mine.yaml:4: examples.0.reply: the reply is no python: line 1: '(' was never closed",
         ),
         (
             user("hi", "output:\n  schema: {type: object}\n"),

@@ -20,10 +20,10 @@ from pydantic import Field, model_validator
 
 from chains.calls import Call, Reply
 from chains.decoding import Decoding
+from chains.text.sentences import finished
 from pipelines.cleaning import Cleaning
 from pipelines.normalising import normalised
 from pipelines.rows import JSON, Fault, Outcome, Rejection, Row
-from pipelines.sentences import finished
 from pipelines.stages.augment.gates import Gates
 from pipelines.stages.base import Ask, Context, Embed, JobView, ModelStage, Request, Work
 from pipelines.stages.columns import read_text

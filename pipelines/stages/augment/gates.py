@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from rapidfuzz.distance import Levenshtein
 
-from pipelines.length import measure
+from chains.text.measuring import measure
 from pipelines.normalising import normalised
 from pipelines.numbers import numbers
 from pipelines.rows import JSON, Fault

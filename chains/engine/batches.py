@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from chains.decoding.loop import Finished, Flight, Task
-from chains.decoding.search import Generated, Vocabulary
-from chains.decoding.session import Engine
+from chains.decoding.search import Generated, Request, Vocabulary
+from chains.engine.base import Engine
+from chains.engine.loop import Finished, Flight, Task
 
 logger = logging.getLogger("textmill.models")
 
@@ -35,6 +35,9 @@ def decode_all(
         vocabulary: The model's tokens.
         capacity: Rows decoded together at most; one task may take more by itself.
     """
+    refused = [index for index, (_, request) in enumerate(tasks) if engine.rows(request.most) == 0]
+    if refused:
+        yield [(index, [_refusal(tasks[index][1])]) for index in refused]
     for group in plan(engine, tasks, capacity):
         yield from _decode(engine, tasks, group, vocabulary, capacity)
 
@@ -45,17 +48,18 @@ def plan(engine: Engine, tasks: Sequence[Task], capacity: int) -> list[list[int]
     All of them where the engine refills, those with the longest prompts first: rows of a session
     are as wide as the widest. Otherwise batches of equal shape within the capacity.
     """
+    fitting = [index for index, (_, request) in enumerate(tasks) if engine.rows(request.most) != 0]
     if engine.refills:
-        longest_first = sorted(range(len(tasks)), key=lambda i: -len(tasks[i][1].prompt))
-        return [longest_first] if tasks else []
-    if engine.most_rows is not None:
-        capacity = min(capacity, engine.most_rows)
+        longest_first = sorted(fitting, key=lambda index: -tasks[index][1].most)
+        return [longest_first] if fitting else []
     open_batches: dict[int, list[int]] = {}
     rows: dict[int, int] = {}
     batches = []
-    for index, (settings, request) in enumerate(tasks):
+    for index in fitting:
+        settings, request = tasks[index]
         shape, slots = engine.shape(len(request.prompt)), settings.slots()
-        if shape not in open_batches or rows[shape] + slots > capacity:
+        most = _capacity(engine, request.most, capacity)
+        if shape not in open_batches or rows[shape] + slots > most:
             open_batches[shape], rows[shape] = [], 0
             batches.append(open_batches[shape])
         open_batches[shape].append(index)
@@ -72,14 +76,17 @@ def _decode(
 ) -> Iterator[Finished]:
     """Decode a group in one flight; when that fails, what was in the air again in two halves."""
     waiting = deque(group)
-    flight = Flight(engine, vocabulary)
+    states = any(
+        settings.search(vocabulary).needs_states for settings in {tasks[i][0] for i in group}
+    )
+    flight = Flight(engine, vocabulary, states)
     done: Finished = []
     while waiting or flight.running:
-        error = _step(flight, tasks, waiting, capacity)
+        error = _step(engine, flight, tasks, waiting, capacity)
         done += flight.take()
         if error:
             failed = [*flight.running]
-            flight = Flight(engine, vocabulary)  # lets go of the failed one's memory
+            flight = Flight(engine, vocabulary, states)  # lets go of the failed one's memory
             yield from _halved(engine, tasks, failed, vocabulary, error)
         if len(done) >= TOGETHER or not flight.running:
             if done:
@@ -87,18 +94,25 @@ def _decode(
             done = []
 
 
-def _step(flight: Flight, tasks: Sequence[Task], waiting: deque[int], capacity: int) -> str:
+def _step(
+    engine: Engine, flight: Flight, tasks: Sequence[Task], waiting: deque[int], capacity: int
+) -> str:
     """Fill what is free and take one step; what went wrong, empty if nothing did."""
     entering = []
     slots = flight.slots
-    while waiting and (not slots or slots + tasks[waiting[0]][0].slots() <= capacity):
+    longest = max((tasks[index][1].most for index in flight.running), default=0)
+    while waiting:
+        settings, request = tasks[waiting[0]]
+        longest = max(longest, request.most)
+        if slots and slots + settings.slots() > _capacity(engine, longest, capacity):
+            break
         entering.append(waiting.popleft())
-        slots += tasks[entering[-1]][0].slots()
+        slots += settings.slots()
     try:
         flight.admit([(index, tasks[index]) for index in entering])
         flight.step()
     except Exception as exc:
-        return _reason(exc)
+        return reason_of(exc)
     return ""
 
 
@@ -117,7 +131,19 @@ def _halved(
         yield from _decode(engine, tasks, half, vocabulary, slots)
 
 
-def _reason(exc: Exception) -> str:
+def _capacity(engine: Engine, tokens: int, capacity: int) -> int:
+    """Rows of so many tokens that the memory for keys and values holds."""
+    most = engine.rows(tokens)
+    return capacity if most is None else min(capacity, most)
+
+
+def _refusal(request: Request) -> Generated:
+    counts = f"keys and values of {request.most} tokens take more than cache_gb allows"
+    return Generated("", "error", error=f"out_of_memory: {counts}")
+
+
+def reason_of(exc: Exception) -> str:
+    """What a task that raised it gives as its error."""
     text = (str(exc).strip() or type(exc).__name__).splitlines()[0][:200]
     # torch's allocator for main memory raises a bare RuntimeError.
     out = isinstance(exc, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text

@@ -16,7 +16,7 @@ import torch
 
 from chains.decoding.base import Decoding
 from chains.decoding.search import Generated, Move, Request, Search, Vocabulary
-from chains.decoding.session import Engine
+from chains.engine.base import Engine
 
 Task = tuple[Decoding, Request]
 Finished = list[tuple[int, list[Generated]]]
@@ -28,11 +28,12 @@ class Flight:
     Args:
         engine: The model.
         vocabulary: The model's tokens.
+        states: Whether any task will look at hidden states.
     """
 
-    def __init__(self, engine: Engine, vocabulary: Vocabulary) -> None:
+    def __init__(self, engine: Engine, vocabulary: Vocabulary, states: bool = False) -> None:
         self._vocabulary = vocabulary
-        self._session = engine.open()
+        self._session = engine.open(states=True) if states else engine.open()
         self._searches: dict[Decoding, Search] = {}
         self._rows: dict[Decoding, list[int]] = {}
         self._indices: dict[Decoding, list[int]] = {}
@@ -87,8 +88,17 @@ class Flight:
         for row, (settings, request) in enumerate(self._admitted, len(self._tokens)):
             self._searches[settings].admit([request])
             self._rows[settings].append(row)
+        self._show_states()
         self._admitted = []
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _show_states(self) -> None:
+        """Show each search that looks at hidden states those of its rows and of its new prompts."""
+        for settings, search in self._searches.items():
+            if search.needs_states and self._rows[settings]:
+                own = [place for place, (s, _) in enumerate(self._admitted) if s == settings]
+                prompts = [self._session.prompt_states[place] for place in own]
+                search.see(self._session.states[self._rows[settings]], prompts)
 
     def _search(self, settings: Decoding, logits: torch.Tensor) -> Move:
         rows, search = self._rows[settings], self._searches[settings]

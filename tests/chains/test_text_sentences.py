@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.sentences import cut_to_finished, finished, sentences
+from chains.text.sentences import cut_to_finished, finished, sentences
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
     sentences("Dr. Ruiz paid 3.50. He left.")  ->  ["Dr. Ruiz paid 3.50.", "He left."]
     finished("He left. Then the")              ->  False
     cut_to_finished("He left. Then the")       ->  "He left."
+    ends_sentence("She met Dr.")               ->  False
 
 A full stop ends a sentence where white space follows, unless it belongs to an abbreviation, an
 initial or a list number; 。！？؟। and their like end one anywhere. A blank line or a new list item
@@ -18,6 +19,8 @@ _SPACED = ".!?…‼⁇⁈⁉"  # marks that end a sentence only before white sp
 _ANYWHERE = "。！？｡؟۔।॥։።။"  # marks of scripts that may put no space behind them
 _CLOSERS = "\"'”’»›)\\]}」』）】〉》*_`"
 _OPENERS = "\"'“‘„«‹(\\[{「『（【〈《*_`¿¡"
+
+_REACH = 300  # characters before a mark that may tell whether it ends a sentence
 
 _CANDIDATE = re.compile(f"([{_SPACED}{_ANYWHERE}]+)([{_CLOSERS}]*)")
 _NEXT_WORD = re.compile(rf"[\s{_OPENERS}\-–—]*(\w[\w'’]*)")
@@ -74,6 +77,25 @@ def cut_to_finished(text: str) -> str:
     if finished(text):
         return text
     return text[: _last_end(text, balanced=True) or _last_end(text, balanced=False)].rstrip()
+
+
+def ends_sentence(text: str) -> bool:
+    """Whether a sentence ends where `text` does, even if a text should follow."""
+    tail = text.rstrip()[-_REACH:]
+    # Not "Dr." nor "1.": what follows them is looked at, and a capital article follows anything.
+    return max(_ends(f"{tail} The"), default=0) == len(tail) > 0
+
+
+def sentence_ends(text: str) -> list[int]:
+    """The positions behind the sentence ends of `text`, closing quotation marks included."""
+    return [*_ends(text)]
+
+
+def open_quote(text: str) -> str:
+    """The mark that closes the quotation which `text` leaves open; empty where none is open."""
+    if text.count("“") > text.count("”"):
+        return "”"
+    return '"' if text.count('"') % 2 else ""
 
 
 def _last_end(text: str, *, balanced: bool) -> int:

@@ -1,0 +1,95 @@
+"""Grammars that hold a model to an output form while it writes, in the words of llguidance.
+
+    grammar_of("choice", '["yes", "no"]')      # what an LLMatcher takes
+    grammar_of("regex", "[A-Z]{2}[0-9]{4}")
+    grammar_of("json", '{"type": "integer"}')
+
+JSON is written as `{"a": 1, "b": [2, 3]}`, with no other white space, so that a weak model cannot
+write blanks for ever, and strings escape only what they must.
+"""
+
+import json
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from prompts.narrow_schema import narrowed
+
+if TYPE_CHECKING:
+    from llguidance._lib import JsonCompileOptions
+
+Form = Literal["json", "choice", "regex"]
+LONGEST = 200  # characters of a message
+
+_JSON: "JsonCompileOptions" = {
+    "whitespace_flexible": False,
+    "item_separator": ", ",
+    "key_separator": ": ",
+    "json_allowed_escapes": '"\\nt',  # \u could write half of a character
+    "coerce_one_of": True,
+    "lenient": True,
+}
+
+
+@cache
+def grammar_of(form: Form, source: str) -> str:
+    """The grammar of an output form.
+
+    Args:
+        form: Which one.
+        source: json: a JSON Schema as JSON. choice: the texts as a JSON list. regex: the pattern.
+
+    Returns:
+        JSON, as `llguidance.LLMatcher` takes it.
+
+    Raises:
+        ValueError: Nothing fits the schema, or the engine cannot express the pattern.
+    """
+    from llguidance import LLMatcher
+
+    if form == "json":
+        return _json_grammar(json.loads(source))
+    if form == "regex":
+        return _sound(LLMatcher.grammar_from_regex(source))
+    texts = " | ".join(json.dumps(text, ensure_ascii=False) for text in json.loads(source))
+    # One terminal: of several the lexer would take the longest and never stop at "yes".
+    return _sound(LLMatcher.grammar_from_lark(f"start: CHOICE\nCHOICE: {texts}\n"))
+
+
+def _json_grammar(schema: dict[str, Any]) -> str:
+    """Of the narrowed schema, or where nothing is left of that, of the schema as it stands."""
+    try:
+        return _sound(_from_schema(narrowed(schema, _expressible)))
+    except ValueError:
+        return _sound(_from_schema(schema))
+
+
+def _from_schema(schema: dict[str, Any]) -> str:
+    from llguidance import LLMatcher
+
+    # The order of the keys is the order in which they are written.
+    return LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_JSON)
+
+
+def _expressible(pattern: str) -> bool:
+    try:
+        _sound(_from_schema({"type": "string", "pattern": pattern}))
+    except ValueError:
+        return False
+    return True
+
+
+def _sound(grammar: str) -> str:
+    from llguidance import LLMatcher
+
+    failed, messages = LLMatcher.validate_grammar_with_warnings(grammar)
+    if failed:
+        raise ValueError(_short(messages[0]))
+    return grammar
+
+
+def _short(message: str) -> str:
+    """The clause of the engine's message that says what is wrong."""
+    found = re.search(r"error: (.+)", message)
+    clause = found[1] if found else message.splitlines()[0]
+    return re.sub(r"^at .* \(in regex\): ", "", clause)[:LONGEST]
