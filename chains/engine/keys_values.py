@@ -11,7 +11,11 @@ from dataclasses import dataclass, field
 import torch
 
 BLOCK = 64
-"""Buffers grow, and segments end, in steps of this many tokens."""
+"""Buffers grow in steps of this many tokens."""
+
+LANES = 32
+"""What rows attend to is a multiple of this wide: vector instructions then take the same steps,
+and sums over it round alike, however much of it is masked."""
 
 
 def up_to(multiple: int, number: int) -> int:
@@ -24,9 +28,9 @@ class Segment:
     """Keys and values of a run of tokens that stands before the own tokens of some rows.
 
     Attributes:
-        length: Tokens, a multiple of `BLOCK`.
-        keys: Layer to [key heads, length, size].
-        values: Layer to [key heads, length, size of the values].
+        length: Tokens.
+        keys: Layer to [key heads, slots, size]; zeros behind the tokens.
+        values: Layer to [key heads, slots, size of the values].
         states: Hidden states of the last layer, float32 [length, size], where they were asked for.
     """
 
@@ -35,13 +39,18 @@ class Segment:
     values: dict[int, torch.Tensor] = field(default_factory=dict)
     states: torch.Tensor | None = None
 
+    @property
+    def slots(self) -> int:
+        """The length, filled up to `LANES`."""
+        return up_to(LANES, self.length)
+
     def of(
         self, layer: int, row: int, keys: torch.Tensor, values: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Buffers of a layer, made like `keys` and `values` [1, heads, tokens, size] if missing."""
         if layer not in self.keys:
-            self.keys[layer] = keys.new_zeros(keys.shape[1], self.length, keys.shape[3])
-            self.values[layer] = values.new_zeros(values.shape[1], self.length, values.shape[3])
+            self.keys[layer] = keys.new_zeros(keys.shape[1], self.slots, keys.shape[3])
+            self.values[layer] = values.new_zeros(values.shape[1], self.slots, values.shape[3])
         return self.at(layer, row)
 
     def at(self, layer: int, row: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -106,4 +115,4 @@ class Buffers:
                 if layer not in mine:
                     heads, _, size = states.shape
                     mine[layer] = states.new_zeros(self.rows, heads, self.slots, size)
-                mine[layer][row, :, : segment.length] = states
+                mine[layer][row, :, : segment.slots] = states

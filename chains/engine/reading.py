@@ -78,7 +78,10 @@ class Reading(Pass):
         key_heads, seen = keys.shape[0], piece.start + count
         groups = heads // key_heads
         flat = query.reshape(key_heads, groups * count, size)
-        parts = [(s.keys[self.layer], s.values[self.layer]) for s in piece.segments]
+        parts = [
+            (s.keys[self.layer][:, : s.length], s.values[self.layer][:, : s.length])
+            for s in piece.segments
+        ]
         parts.append((keys[:, :seen], values[:, :seen]))
         raw = torch.cat([product(flat, part.transpose(1, 2)) for part, _ in parts], dim=-1)
         bias = _causal(piece, scoring.window, query.device)

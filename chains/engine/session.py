@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from chains.engine.base import ROWS
-from chains.engine.keys_values import BLOCK, Buffers, Segment, up_to
+from chains.engine.keys_values import LANES, Buffers, Segment, up_to
 from chains.engine.reading import Piece
 from chains.engine.step import Region, Step
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 CHUNK = 256
 """Tokens of one prompt that are read in one pass at most, so that long ones stay within memory."""
+
+WORTH = 32
+"""Tokens that a shared beginning has at least."""
 
 TOGETHER = 512
 """Tokens of several prompts that are read in one pass, more or less."""
@@ -104,9 +107,12 @@ class AttentionSession:
         return logits if len(distinct) == len(order) else logits[order]
 
     def _row(self, slot: int, prompt: tuple[int, ...], cuts: tuple[int, ...]) -> Row:
-        """A row whose prompt is cut at whole blocks, one token at least left to itself."""
-        ends = [min(cut, len(prompt) - 1) // BLOCK * BLOCK for cut in cuts]
-        borders = sorted({0, *ends})
+        """A row whose prompt is cut into runs worth sharing, one token at least left to itself."""
+        borders = [0]
+        for cut in cuts:
+            end = min(cut, len(prompt) - 1)
+            if end - borders[-1] >= WORTH:
+                borders.append(end)
         runs = [prompt[a:b] for a, b in itertools.pairwise(borders)]
         segments = [
             self._engine.segment(tuple(runs[: n + 1]), self._wants_states) for n in range(len(runs))
@@ -165,7 +171,7 @@ class AttentionSession:
         self._own.copy([a for a, _ in copied], [b for _, b in copied], width)
         for row in placed:
             if row.alone:
-                self._bodies.reserve(self._own.rows, row.segments[1].length)
+                self._bodies.reserve(self._own.rows, row.segments[1].slots)
                 self._bodies.put(row.slot, row.segments[1])
         self._rows += placed
         self._shared = None
@@ -259,7 +265,7 @@ class AttentionSession:
             (segments[key], self._index(slots) if len(slots) < len(rows) else None)
             for key, slots in members.items()
         ]
-        width = max(lengths)
+        width = up_to(LANES, max(lengths))
         if alone:
             self._bodies.reserve(len(rows), width)
         buffers = self._bodies if alone else None
@@ -267,7 +273,7 @@ class AttentionSession:
 
     def _own_region(self) -> Region:
         rows = self._by_slot()
-        width = up_to(BLOCK, max(row.used for row in rows))
+        width = up_to(LANES, max(row.used for row in rows))
         starts = self._index([row.before for row in rows])
         bias = self._bias([row.used for row in rows], width)
         return Region(width, starts, bias, [], self._own)

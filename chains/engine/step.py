@@ -41,11 +41,11 @@ class Region:
         for segment, rows in self.groups:
             mine = query if rows is None else query[:, rows]
             part = _together(mine, segment.keys[layer].transpose(1, 2))
-            if rows is None and segment.length == self.width:
+            if rows is None and segment.slots == self.width:
                 return part
             if found is None:
                 found = query.new_zeros(heads, count, group, self.width)
-            found[:, slice(None) if rows is None else rows, :, : segment.length] = part
+            found[:, slice(None) if rows is None else rows, :, : segment.slots] = part
         assert found is not None
         return found
 
@@ -58,7 +58,7 @@ class Region:
             found = product(weights.transpose(0, 1), values).transpose(0, 1)
         for segment, rows in self.groups:
             mine = weights if rows is None else weights[:, rows]
-            part = _together(mine[..., : segment.length], segment.values[layer])
+            part = _together(mine[..., : segment.slots], segment.values[layer])
             if rows is None:
                 return part
             if found is None:

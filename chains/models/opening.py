@@ -5,7 +5,7 @@ from chains.models.hugging_face import check_memory
 from chains.models.identity import local_fingerprint
 from chains.models.local import Identity, LocalModel
 from chains.models.locate import locate
-from chains.models.machine import resolve_device, resolve_dtype
+from chains.models.machine import keep_freed_memory, resolve_device, resolve_dtype
 from chains.models.spec import ModelSpec
 
 
@@ -21,6 +21,7 @@ def open_local(spec: ModelSpec, *, offline: bool = False) -> LocalModel:
     dtype = resolve_dtype(spec.dtype, device)
     files = inspect(found.folder())
     check_memory(files, dtype=dtype, device=device)
+    keep_freed_memory()
     identity = Identity(
         name=found.name,
         fingerprint=local_fingerprint(spec, found.identify()),
