@@ -92,7 +92,7 @@ class Ways:
         sampled, shared = _timed(lambda: self.engine(self.sharing))
         reference, stock = _timed(lambda: self.generate(self.sharing, **_sampling()))
         looped, loop = _timed(lambda: self.loop(self.sharing[:3]))
-        apart, alone = _timed(lambda: self.engine(self.apart, shared=0))
+        apart, alone = _timed(lambda: self.engine(self.apart, 0))
         stock_apart, stock_alone = _timed(lambda: self.generate(self.apart, **_sampling()))
         beams, beam = _timed(lambda: self.beams(self.apart[:16]))
         stock_beams, stock_beam = _timed(
@@ -110,13 +110,13 @@ class Ways:
         """Tokens that the engine generates."""
         from chains.decoding import Sample
 
-        return self._decode(prompts, Sample(temperature=0.8, top_p=0.95, max_tokens=NEW), (shared,))
+        return self._decode(prompts, Sample(temperature=0.8, top_p=0.95, max_tokens=NEW), shared)
 
     def beams(self, prompts: Sequence[tuple[int, ...]]) -> int:
         """Tokens of the best of four beams."""
         from chains.decoding import Beam
 
-        return self._decode(prompts, Beam(num_beams=4, max_tokens=48), ())
+        return self._decode(prompts, Beam(num_beams=4, max_tokens=48), None)
 
     def generate(self, prompts: Sequence[tuple[int, ...]], **settings: Any) -> int:
         """Tokens that `generate` gives for one padded batch."""
@@ -184,16 +184,16 @@ class Ways:
                 undo()
         return 1 - spent[0] / total
 
-    def _decode(
-        self, prompts: Sequence[tuple[int, ...]], settings: Any, cuts: tuple[int, ...]
-    ) -> int:
+    def _decode(self, prompts: Sequence[tuple[int, ...]], settings: Any, shared: int | None) -> int:
         from chains.decoding.search import Request
         from chains.engine.batches import decode_all
 
         self.model.engine.segments.clear()
         tasks = [
             (settings, Request(prompt, seed, settings.max_tokens, cuts, settings.slots()))
-            for seed, prompt in enumerate(prompts)
+            for seed, (prompt, cuts) in enumerate(
+                (prompt, (len(prompt) if shared is None else shared,)) for prompt in prompts
+            )
         ]
         batches = decode_all(self.model.engine, tasks, self.model.vocabulary, 64)
         return sum(len(found[0].tokens) for batch in batches for _, found in batch)

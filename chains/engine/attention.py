@@ -9,7 +9,7 @@ document that it shares with some, its own tokens. Scores of all regions go thro
 softmax; the products with the values are summed region by region. What several rows share is one
 matrix product over the queries of all of them, and no key/value head is repeated.
 
-A product of fewer than four rows of float32 numbers takes another kernel, which rounds otherwise;
+A product of few rows (one; below four in float32) takes another kernel, which rounds otherwise;
 such ones are filled up. So a row's result depends on its own queries, keys and values and on where
 its regions begin, never on who stands beside it.
 """
@@ -26,7 +26,8 @@ from transformers.cache_utils import Cache, DynamicLayer
 ATTENTION = "textmill"
 
 LEAST = 4
-"""Rows of a float32 product from which on its kernel rounds alike for every number."""
+"""Rows of a float32 product from which on its kernel rounds alike for every number; of a bfloat16
+product these are two."""
 
 KNOWN_OPTIONS = frozenset(
     {
@@ -109,7 +110,7 @@ def active(current: Pass) -> Iterator[Pass]:
 def product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """`left @ right`, each row of it rounded alike whatever the number of rows of `left`."""
     rows = left.shape[-2]
-    if rows >= LEAST:
+    if rows >= (LEAST if left.dtype == torch.float32 else 2):
         return torch.matmul(left, right)
     filled = torch.nn.functional.pad(left, (0, 0, 0, LEAST - rows))
     return torch.matmul(filled, right)[..., :rows, :]

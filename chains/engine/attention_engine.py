@@ -12,10 +12,13 @@ import torch
 
 from chains.engine.attention import ATTENTION, Pass, active
 from chains.engine.base import ROWS
-from chains.engine.keys_values import BLOCK, Segment, up_to
-from chains.engine.reading import Piece, Reading
+from chains.engine.keys_values import BLOCK, Buffers, Segment, up_to
+from chains.engine.reading import Piece, Reading, chunks, passes
 from chains.engine.scoring import Pair, score_pairs
-from chains.engine.session import AttentionSession, chunks
+from chains.engine.session import AttentionSession
+
+Chain = tuple[tuple[int, ...], ...]
+"""Runs of tokens, one behind the other, with which prompts begin."""
 
 KEPT = 4096
 """Tokens of shared beginnings whose keys and values an engine keeps, the least used going first."""
@@ -35,7 +38,7 @@ class AttentionEngine:
     def __init__(self, model: Any, memory: int | None = None) -> None:
         self.model = model
         self.memory = memory
-        self.segments: OrderedDict[tuple[tuple[int, ...], ...], Segment] = OrderedDict()
+        self.segments: OrderedDict[Chain, Segment] = OrderedDict()
         model.set_attn_implementation(ATTENTION)
 
     def rows(self, tokens: int) -> int | None:
@@ -57,31 +60,45 @@ class AttentionEngine:
         with torch.inference_mode():
             return score_pairs(self, pairs)
 
-    def segment(self, chain: tuple[tuple[int, ...], ...], states: bool) -> Segment:
-        """Keys and values of the last of several runs of tokens, those before it in front.
+    def segments_of(self, chains: Sequence[Chain], states: bool = False) -> dict[Chain, Segment]:
+        """Keys and values of the last run of each chain, and of each chain's beginnings.
 
-        Computed when it first comes and kept for a while. Each is read at its own shape.
+        Computed when they first come and kept for a while; those that are new are read together.
         """
-        found = self.segments.get(chain)
-        if found is None or (states and found.states is None):
-            before = [self.segment(chain[: n + 1], states) for n in range(len(chain) - 1)]
-            found = self._read(chain[-1], tuple(before), states)
-            self.segments[chain] = found
-        self.segments.move_to_end(chain)
-        while len(self.segments) > 1 and sum(s.length for s in self.segments.values()) > KEPT:
-            self.segments.popitem(last=False)
+        found: dict[Chain, Segment] = {}
+        for depth in range(1, max(map(len, chains), default=0) + 1):
+            wanted = dict.fromkeys(chain[:depth] for chain in chains if len(chain) >= depth)
+            found.update(
+                (chain, self.segments[chain]) for chain in wanted if chain in self.segments
+            )
+            missing = [c for c in wanted if c not in found or (states and found[c].states is None)]
+            fresh = {chain: Segment(len(chain[-1])) for chain in missing}
+            self._fill(fresh, found, states)
+            found.update(fresh)
+        self._keep(found)
         return found
 
-    def _read(self, tokens: Sequence[int], before: tuple[Segment, ...], states: bool) -> Segment:
-        segment = Segment(len(tokens))
-        parts = []
-        for start, run in chunks(tokens):
-            piece = Piece(segment, 0, start, run, before)
-            _, hidden = self.read([piece], [], states)
-            parts.append(hidden)
-        if states:
-            segment.states = torch.cat([part for part in parts if part is not None])
-        return segment
+    def _fill(self, fresh: dict[Chain, Segment], found: dict[Chain, Segment], states: bool) -> None:
+        pieces = []
+        for chain, segment in fresh.items():
+            before = tuple(found[chain[:depth]] for depth in range(1, len(chain)))
+            pieces += [Piece(segment, 0, start, run, before) for start, run in chunks(chain[-1])]
+        parts: dict[Buffers | Segment, list[torch.Tensor]] = {}
+        for batch in passes(pieces, lambda piece: piece):
+            _, hidden = self.read(batch, [], states)
+            if hidden is not None:
+                lengths = [len(piece.tokens) for piece in batch]
+                for piece, part in zip(batch, torch.split(hidden, lengths), strict=True):
+                    parts.setdefault(piece.keys, []).append(part)
+        for segment in fresh.values() if states else ():
+            segment.states = torch.cat(parts[segment])
+
+    def _keep(self, found: dict[Chain, Segment]) -> None:
+        for chain, segment in found.items():
+            self.segments[chain] = segment
+            self.segments.move_to_end(chain)
+        while len(self.segments) > 1 and sum(s.length for s in self.segments.values()) > KEPT:
+            self.segments.popitem(last=False)
 
     def read(
         self, pieces: Sequence[Piece], last: Sequence[int], states: bool

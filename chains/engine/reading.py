@@ -4,13 +4,21 @@ pieces = [Piece(own, row=0, start=0, tokens=(520, 77), segments=(head,)), ...]
 Reading(pieces)                               # see `chains.engine.attention`
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import torch
 
 from chains.engine.attention import Pass, Scoring, product
 from chains.engine.keys_values import Buffers, Segment
+
+T = TypeVar("T")
+
+CHUNK = 256
+"""Tokens of one prompt that are read in one pass at most, so that long ones stay within memory."""
+
+TOGETHER = 512
+"""Tokens of several prompts that are read in one pass, more or less."""
 
 
 class Piece(NamedTuple):
@@ -108,3 +116,24 @@ def _causal(piece: Piece, window: int | None, device: torch.device) -> torch.Ten
     gap = torch.arange(first, end, device=device)[:, None] - torch.arange(end, device=device)[None]
     hidden = (gap < 0) if window is None else (gap < 0) | (gap >= window)
     return torch.zeros(gap.shape, device=device).masked_fill_(hidden, -torch.inf)
+
+
+def chunks(tokens: Sequence[int]) -> Iterator[tuple[int, Sequence[int]]]:
+    """Runs of at most `CHUNK` tokens, and where each begins."""
+    for start in range(0, len(tokens), CHUNK):
+        yield start, tokens[start : start + CHUNK]
+
+
+def passes(items: Sequence[T], piece: Callable[[T], Piece]) -> Iterator[list[T]]:
+    """Items whose pieces are read together, in their order."""
+    batch: list[T] = []
+    length = 0
+    for item in items:
+        count = len(piece(item).tokens)
+        if batch and length + count > TOGETHER:
+            yield batch
+            batch, length = [], 0
+        batch.append(item)
+        length += count
+    if batch:
+        yield batch

@@ -15,8 +15,7 @@ import torch
 
 from chains.engine.base import ROWS
 from chains.engine.keys_values import BLOCK, Segment, up_to
-from chains.engine.reading import Piece, Reading
-from chains.engine.session import TOGETHER, chunks
+from chains.engine.reading import Piece, Reading, chunks, passes
 
 if TYPE_CHECKING:
     from chains.engine.attention_engine import AttentionEngine
@@ -44,7 +43,7 @@ def score_pairs(engine: "AttentionEngine", pairs: Sequence[Pair]) -> list[list[f
     """
     found: list[list[float]] = [[] for _ in pairs]
     parts = [part for number, pair in enumerate(pairs) for part in _parts(engine, number, pair)]
-    for batch in _passes(parts):
+    for batch in passes(parts, lambda part: part.piece):
         logprobs = iter(_read(engine, batch))
         for part in batch:
             found[part.pair] += [next(logprobs) for _ in part.keep]
@@ -63,7 +62,8 @@ def _parts(engine: "AttentionEngine", number: int, pair: Pair) -> Iterator[_Part
     if not target:
         return
     cut = (len(prompt) - 1) // BLOCK * BLOCK
-    before = (engine.segment((prompt[:cut],), False),) if cut else ()
+    chain = (prompt[:cut],)
+    before = (engine.segments_of([chain])[chain],) if cut else ()
     run = (*prompt[cut:], *target[:-1])
     first = len(prompt) - cut - 1  # behind this token stands the target's first
     own = Segment(len(run))
@@ -71,20 +71,6 @@ def _parts(engine: "AttentionEngine", number: int, pair: Pair) -> Iterator[_Part
         keep = tuple(range(max(0, first - start), len(tokens)))
         predicted = tuple(target[start + at - first] for at in keep)
         yield _Part(number, Piece(own, 0, start, tokens, before), keep, predicted)
-
-
-def _passes(parts: Sequence[_Part]) -> Iterator[list[_Part]]:
-    """Parts that are read together; those of one pair stay in their order."""
-    batch: list[_Part] = []
-    length = 0
-    for part in parts:
-        if batch and length + len(part.piece.tokens) > TOGETHER:
-            yield batch
-            batch, length = [], 0
-        batch.append(part)
-        length += len(part.piece.tokens)
-    if batch:
-        yield batch
 
 
 def _read(engine: "AttentionEngine", batch: Sequence[_Part]) -> list[float]:

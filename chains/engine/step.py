@@ -1,16 +1,78 @@
 """A step of decoding: one token for every row, each attending to its regions.
 
-regions = [Region(320, starts, bias, [(head, None)]), Region(192, ..., buffers=own)]
+regions = [Region(352, starts, bias, [head]), Region(192, ..., buffers=own, parts=[...])]
 Step(regions, 48, places, positions)          # see `chains.engine.attention`
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 
 from chains.engine.attention import Pass, Scoring, product
 from chains.engine.keys_values import Buffers, Segment
+
+
+class Group:
+    """Segments that equally many rows share each.
+
+    Args:
+        segments: At least one.
+
+    Attributes:
+        rows: Their rows, those of the first segment first, int64 [rows]; None for all in order.
+    """
+
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        self.rows: torch.Tensor | None = None
+        self.count = len(segments)
+        self.slots = max(segment.slots for segment in segments)
+        self.segments = segments
+        self._stacked: dict[tuple[int, bool], torch.Tensor] = {}
+
+    def keys(self, layer: int) -> torch.Tensor:
+        """[segments, key heads, slots, size]."""
+        return self._stack(layer, values=False)
+
+    def values(self, layer: int) -> torch.Tensor:
+        """[segments, key heads, slots, size of the values]."""
+        return self._stack(layer, values=True)
+
+    def _stack(self, layer: int, *, values: bool) -> torch.Tensor:
+        tensors = [(s.values if values else s.keys)[layer] for s in self.segments]
+        if self.count == 1:
+            return tensors[0][None]
+        if (layer, values) not in self._stacked:
+            heads, _, size = tensors[0].shape
+            stack = tensors[0].new_zeros(self.count, heads, self.slots, size)
+            for at, tensor in enumerate(tensors):
+                stack[at, :, : tensor.shape[1]] = tensor
+            self._stacked[layer, values] = stack
+        return self._stacked[layer, values]
+
+    def together(self, rows: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
+        """One product for all rows of a segment.
+
+        Args:
+            rows: [key heads, rows of the step, group, k].
+            shared: [segments, key heads, k, n].
+
+        Returns:
+            [key heads, rows of these segments, group, n].
+        """
+        mine = rows if self.rows is None else rows[:, self.rows]
+        heads, count, group, size = mine.shape
+        flat = mine.reshape(heads, self.count, count // self.count * group, size).transpose(0, 1)
+        return product(flat, shared).transpose(0, 1).reshape(heads, count, group, -1)
+
+
+class Part(NamedTuple):
+    """Rows beside each other in the buffers, and the slots that the longest of them takes."""
+
+    start: int
+    stop: int
+    width: int
 
 
 @dataclass
@@ -21,57 +83,65 @@ class Region:
         width: Columns of it.
         start: Position of the first column in each row's text, int64 [rows].
         bias: 0 where a row may look and -inf elsewhere, float32 [rows, 1, width].
-        groups: Segments and the rows that share them (None: all rows).
+        groups: What several rows share.
         buffers: Keys and values of single rows, where there are any.
+        parts: Of the buffers, together all rows.
     """
 
     width: int
     start: torch.Tensor
     bias: torch.Tensor
-    groups: list[tuple[Segment, torch.Tensor | None]] = field(default_factory=list)
+    groups: Sequence[Group] = ()
     buffers: Buffers | None = None
+    parts: Sequence[Part] = field(default_factory=tuple)
 
     def products(self, query: torch.Tensor, layer: int) -> torch.Tensor:
         """Query times keys; [key heads, rows, group, size] to [key heads, rows, group, width]."""
-        heads, count, group, _ = query.shape
         found = None
-        if self.buffers is not None:
-            keys = self.buffers.keys[layer][:count, :, : self.width]
-            found = product(query.transpose(0, 1), keys.transpose(2, 3)).transpose(0, 1)
-        for segment, rows in self.groups:
-            mine = query if rows is None else query[:, rows]
-            part = _together(mine, segment.keys[layer].transpose(1, 2))
-            if rows is None and segment.slots == self.width:
-                return part
-            if found is None:
-                found = query.new_zeros(heads, count, group, self.width)
-            found[:, slice(None) if rows is None else rows, :, : segment.slots] = part
+        for part in self.parts if self.buffers is not None else ():
+            assert self.buffers is not None
+            keys = self.buffers.keys[layer][part.start : part.stop, :, : part.width]
+            mine = query[:, part.start : part.stop].transpose(0, 1)
+            one = product(mine, keys.transpose(2, 3)).transpose(0, 1)
+            if len(self.parts) == 1:
+                found = one
+                break
+            found = self._empty(query) if found is None else found
+            found[:, part.start : part.stop, :, : part.width] = one
+        for group in self.groups:
+            one = group.together(query, group.keys(layer).transpose(2, 3))
+            if group.rows is None and group.slots == self.width:
+                return one
+            found = self._empty(query) if found is None else found
+            found[:, slice(None) if group.rows is None else group.rows, :, : group.slots] = one
         assert found is not None
         return found
 
     def mixed(self, weights: torch.Tensor, layer: int) -> torch.Tensor:
         """Weights times values, [key heads, rows, group, size of the values]."""
-        heads, count, group, _ = weights.shape
         found = None
         if self.buffers is not None:
-            values = self.buffers.values[layer][:count, :, : self.width]
-            found = product(weights.transpose(0, 1), values).transpose(0, 1)
-        for segment, rows in self.groups:
-            mine = weights if rows is None else weights[:, rows]
-            part = _together(mine[..., : segment.slots], segment.values[layer])
-            if rows is None:
-                return part
+            values = self.buffers.values[layer]
+            pieces = [
+                product(
+                    weights[:, part.start : part.stop, :, : part.width].transpose(0, 1),
+                    values[part.start : part.stop, :, : part.width],
+                )
+                for part in self.parts
+            ]
+            found = (pieces[0] if len(pieces) == 1 else torch.cat(pieces)).transpose(0, 1)
+        for group in self.groups:
+            one = group.together(weights[..., : group.slots], group.values(layer))
+            if group.rows is None:
+                return one
             if found is None:
-                found = part.new_zeros(heads, count, group, part.shape[-1])
-            found[:, rows] = part
+                found = one.new_zeros(*weights.shape[:3], one.shape[-1])
+            found[:, group.rows] = one
         assert found is not None
         return found
 
-
-def _together(rows: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
-    """One product for all rows: [heads, rows, group, k] by [heads, k, n] to [.., group, n]."""
-    heads, count, group, size = rows.shape
-    return product(rows.reshape(heads, count * group, size), shared).view(heads, count, group, -1)
+    def _empty(self, query: torch.Tensor) -> torch.Tensor:
+        return query.new_zeros(*query.shape[:3], self.width)
 
 
 class Step(Pass):

@@ -16,6 +16,9 @@ from jinja2.exceptions import TemplateError
 
 from chains.calls import Message
 
+DOCUMENT = 128
+"""Tokens from which on a document is worth being looked at apart from what stands behind it."""
+
 logger = logging.getLogger("textmill.models")
 
 
@@ -63,7 +66,7 @@ class PromptEncoder:
 
         The second number says where the last line of the last message begins: above it stand
         documents and instructions, which several prompts have in common, such as those of all
-        questions about a passage. A message of one line is common to all its replies.
+        questions about a passage. Where these are shorter than `DOCUMENT`, it is the first number.
         """
         before = tuple(messages[:-1])
         # Read once: another thread may put its own chat there meanwhile.
@@ -76,7 +79,9 @@ class PromptEncoder:
         head = next((at for at, (a, b) in enumerate(pairs) if a != b), len(empty))
         end = len(prompt) - (len(empty) - head)
         lines = (at for at in range(end - 2, head, -1) if prompt[at] in self._line_ends)
-        return (head if before else 0), next(lines, len(prompt) - 1) + 1
+        document = next(lines, head - 1) + 1
+        head = head if before else 0
+        return head, document if document - head >= DOCUMENT else head
 
     def render(self, messages: Sequence[Message]) -> str:
         """The text of a chat, up to where the reply begins.
