@@ -10,6 +10,8 @@ length and always have the same size.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -23,6 +25,7 @@ from chains.engine.plain import PlainEngine
 
 PROBE_TOKENS = 24
 PROBE_STEPS = 3
+PROBE_LAYERS = 6
 AGREEMENT = 0.98
 """Least cosine of the two paths' centred logits; unlike rounding, a mistake falls far below."""
 
@@ -72,17 +75,34 @@ def _objection(engine: AttentionEngine, expected: torch.Tensor) -> str:
 
 
 def row_exact(engine: AttentionEngine) -> bool:
-    """Whether a prompt's logits are the same bits alone and among others."""
-    size = engine.model.config.get_text_config().vocab_size
-    one, *others = _requests(size)
+    """Whether a prompt's logits are the same bits alone and among others.
+
+    Looked at in the first layers alone where the model can do with fewer: the others have the same
+    shapes.
+    """
+    with _shallow(engine.model.config.get_text_config()):
+        return _row_exact(engine)
+
+
+@contextmanager
+def _shallow(config: Any) -> Iterator[None]:
+    layers = config.num_hidden_layers
+    config.num_hidden_layers = min(layers, PROBE_LAYERS)
+    try:
+        yield
+    finally:
+        config.num_hidden_layers = layers
+
+
+def _row_exact(engine: AttentionEngine) -> bool:
+    one, *others = _requests(engine.model.config.get_text_config().vocab_size)
     alone = engine.open()
-    expected = [alone.admit([one]), *(alone.advance([step]) for step in range(PROBE_STEPS))]
+    expected = [alone.admit([one]), alone.advance([5])]
     session = engine.open()
     session.admit(others[:2])
     session.advance([1, 2])
     found = [session.admit([one, *others[2:]])[:1]]
-    rows = len(others) + 1
-    found += [session.advance([step] * rows)[2:3] for step in range(PROBE_STEPS)]
+    found.append(session.advance([5] * (len(others) + 1))[2:3])
     engine.segments.clear()
     return all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
 
