@@ -167,9 +167,8 @@ def export(folder: RunFolder, exporter: Any, target: Path, *, overwrite: bool) -
     return place(lambda to: exporter.write(finished, to), target, overwrite=overwrite)
 
 
-def _run_and_export(
-    loaded: LoadedJob, folder: RunFolder, ledger: Ledger, options: Options
-) -> Launched:
+def open_caller(loaded: LoadedJob, ledger: Ledger, options: Options) -> Caller:
+    """The models of a job, none of them opened yet; to be closed."""
     watch = options.watch
     caller = Caller(
         loaded.job.models,
@@ -181,7 +180,14 @@ def _run_and_export(
         stop_requested=watch.stop_requested,
         on_batch=lambda: watch.on_batch(caller),
     )
-    with closing(caller):
+    return caller
+
+
+def _run_and_export(
+    loaded: LoadedJob, folder: RunFolder, ledger: Ledger, options: Options
+) -> Launched:
+    watch = options.watch
+    with closing(open_caller(loaded, ledger, options)) as caller:
         try:
             outcome = run(loaded, folder, caller, watch)
         except ModelError as exc:

@@ -27,7 +27,14 @@ from pipelines.comparing import (
 from pipelines.console import Progress, Signals, say, show, show_json
 from pipelines.folder import RunFolder
 from pipelines.job import LoadedJob
-from pipelines.launch import Options, find_run, finished_manifest, reopen, write_exports
+from pipelines.launch import (
+    Options,
+    find_run,
+    finished_manifest,
+    open_caller,
+    reopen,
+    write_exports,
+)
 from pipelines.ledger import Ledger
 from pipelines.manifest import environment_changes
 from pipelines.replaying import Replayer
@@ -117,20 +124,12 @@ def verify(folder: RunFolder, loaded: LoadedJob, options: Options, calls: int | 
 
 
 def _verify_all(folder: RunFolder, loaded: LoadedJob, options: Options, room: Path) -> Report:
-    report, watch = Report(), options.watch
-    with Ledger(room / "ledger.sqlite") as ledger:
-        caller = Caller(
-            loaded.job.models,
-            loaded.job.embedder,
-            ledger,
-            offline=options.offline,
-            workers=options.workers,
-            plugins=loaded.job.plugins,
-            stop_requested=watch.stop_requested,
-            on_batch=lambda: watch.on_batch(caller),
-        )
-        with closing(caller):
-            _make_again(folder, loaded, options, caller, room / "run", report)
+    report = Report()
+    with (
+        Ledger(room / "ledger.sqlite") as ledger,
+        closing(open_caller(loaded, ledger, options)) as caller,
+    ):
+        _make_again(folder, loaded, options, caller, room / "run", report)
     return report
 
 

@@ -15,7 +15,7 @@ import torch
 from chains.decoding.base import Decoding
 from chains.decoding.guide import Guide
 from chains.decoding.noise import Noise
-from chains.decoding.search import Generated, History, Move, Request, Search, Vocabulary
+from chains.decoding.search import Generated, Move, Request, Search, Vocabulary
 from chains.decoding.seeds import reply_seed
 
 
@@ -81,8 +81,6 @@ class BranchSearch(Search, Generic[AnyTree, AnyOptions]):
     def __init__(self, settings: Decoding, vocabulary: Vocabulary) -> None:
         super().__init__(settings, vocabulary)
         self.running: dict[int, AnyTree] = {}
-        self._history: History | None = None
-        self._read: list[Sequence[int]] = []  # prompts that the history has yet to take in
         self._seeds: dict[int, list[int]] = {}
 
     @abstractmethod
@@ -108,8 +106,6 @@ class BranchSearch(Search, Generic[AnyTree, AnyOptions]):
         super().admit(requests)
         for number, request in enumerate(requests, start):
             self.running[number] = self.plant(request)
-        if self.settings.penalises():
-            self._read.extend(request.prompt for request in requests)
 
     def advance(self, logits: torch.Tensor) -> Move:
         """Continue every request's sequences; requests that are done leave."""
@@ -137,18 +133,12 @@ class BranchSearch(Search, Generic[AnyTree, AnyOptions]):
             move.parents.extend(start + branch.parent for branch in branches)
             move.tokens.extend(branch.prefix.tokens[-1] for branch in branches)
             start = stop
-        if self._history is not None:
-            self._history.follow(move)
+        self.remember(move)
         return move
 
     def restricted(self, scores: torch.Tensor) -> torch.Tensor:
         """Scores after penalties, bans and guides; `scores` may be changed in place."""
-        if self.settings.penalises():
-            if self._history is None:
-                self._history = History()
-            self._history.add(self._read)
-            self._read = []
-            scores = self.settings.penalise(scores, self._history)
+        scores = self.penalised(scores)
         rows = self._rows()
         guides = [row.guides for row in rows]
         lengths = [len(row.tokens) for row in rows]

@@ -14,7 +14,7 @@ import torch
 from chains.decoding.best import best_tokens
 from chains.decoding.contrastive import Contrastive
 from chains.decoding.guide import Guide
-from chains.decoding.search import History, Move, Search, Vocabulary
+from chains.decoding.search import Move, Search, Vocabulary
 
 
 @dataclass
@@ -60,8 +60,6 @@ class ContrastiveSearch(Search):
     def __init__(self, settings: Contrastive, vocabulary: Vocabulary) -> None:
         super().__init__(settings, vocabulary)
         self._readings: list[Reading] = []
-        self._history: History | None = None
-        self._read: list[Sequence[int]] = []  # prompts that the history has yet to take in
         self._states = torch.zeros(0, 0)
 
     def see(self, states: torch.Tensor, prompts: Sequence[torch.Tensor]) -> None:
@@ -74,8 +72,6 @@ class ContrastiveSearch(Search):
             reading = Reading(number, request.guides, context, 0)
             reading.learn(_normalised(prompt))
             self._readings.append(reading)
-            if self.settings.penalises():
-                self._read.append(request.prompt)
 
     def advance(self, logits: torch.Tensor) -> Move:
         """Take the best candidate of every request, then look up the next ones."""
@@ -119,11 +115,8 @@ class ContrastiveSearch(Search):
 
     def _remember(self, kept: Sequence[int]) -> None:
         """Bring the history, which has a row a request, up to the tokens just taken."""
-        if not self.settings.penalises():
-            return
         old = [place for place in kept if self._readings[place].tokens]
-        if self._history is not None:
-            self._history.follow(Move(old, [self._readings[place].tokens[-1] for place in old]))
+        self.remember(Move(old, [self._readings[place].tokens[-1] for place in old]))
 
     def _branch(self, logits: torch.Tensor, rows: Sequence[int]) -> Move:
         """The next candidates of each request, which goes on from one of these rows."""
@@ -151,18 +144,13 @@ class ContrastiveSearch(Search):
                 kept.append(place)
                 move.parents.extend([row] * len(reading.candidates))
                 move.tokens.extend(token for token, _, _ in reading.candidates)
-        if len(kept) < len(self._readings) and self._history is not None:
-            self._history.follow(Move(kept, []))
+        if len(kept) < len(self._readings):
+            self.remember(Move(kept, []))
         self._readings = [self._readings[place] for place in kept]
         return move
 
     def _restricted(self, scores: torch.Tensor) -> torch.Tensor:
-        if self.settings.penalises():
-            if self._history is None:
-                self._history = History()
-            self._history.add(self._read)
-            self._read = []
-            scores = self.settings.penalise(scores, self._history)
+        scores = self.penalised(scores)
         guides = [reading.guides for reading in self._readings]
         lengths = [len(reading.tokens) for reading in self._readings]
         return self.restrict(scores, lengths, guides if any(guides) else [])

@@ -13,7 +13,7 @@ import torch
 from chains.decoding.base import Decoding
 from chains.decoding.guide import Guide
 from chains.decoding.noise import Noise
-from chains.decoding.search import History, Move, Request, Search, Vocabulary
+from chains.decoding.search import Move, Request, Search, Vocabulary
 
 
 @dataclass
@@ -39,8 +39,6 @@ class RowSearch(Search):
     def __init__(self, settings: Decoding, vocabulary: Vocabulary) -> None:
         super().__init__(settings, vocabulary)
         self._rows: list[Running] = []
-        self._history: History | None = None
-        self._read: list[Sequence[int]] = []  # prompts that the history has yet to take in
 
     def admit(self, requests: Sequence[Request]) -> None:
         """One row a request."""
@@ -48,8 +46,6 @@ class RowSearch(Search):
         super().admit(requests)
         for number, request in enumerate(requests, start):
             self._rows.append(Running(number, request.guides))
-        if self.settings.penalises():
-            self._read.extend(request.prompt for request in requests)
 
     def advance(self, logits: torch.Tensor) -> Move:
         """Choose a token for each row; rows that finish, or whose logits are not numbers, leave."""
@@ -69,15 +65,14 @@ class RowSearch(Search):
                 move.parents.append(place)
                 move.tokens.append(tokens[place])
         self._rows = [self._rows[place] for place in move.parents]
-        if self._history is not None:
-            self._history.follow(move)
+        self.remember(move)
         return move
 
     def _choose(self, logits: torch.Tensor) -> tuple[list[int], list[float], list[bool]]:
         """Of each row the token, its log-probability, and whether it had to be a banned one."""
         lengths = [len(row.tokens) for row in self._rows]
         guides = [row.guides for row in self._rows]
-        scores = self._penalised(logits) if self.settings.penalises() else logits
+        scores = self.penalised(logits.clone()) if self.settings.penalises() else logits
         if self._restricts(lengths, guides):
             scores = logits.clone() if scores is logits else scores
             scores = self.restrict(scores, lengths, guides if any(guides) else [])
@@ -94,13 +89,6 @@ class RowSearch(Search):
         known = self.vocabulary
         early = min(lengths) < self.settings.min_tokens
         return bool(known.banned) or known.first is not None or early or any(guides)
-
-    def _penalised(self, logits: torch.Tensor) -> torch.Tensor:
-        if self._history is None:
-            self._history = History()
-        self._history.add(self._read)
-        self._read = []
-        return self.settings.penalise(logits.clone(), self._history)
 
     def _goes_on(self, row: Running, token: int, logprob: float) -> bool:
         row.tokens.append(token)

@@ -117,10 +117,14 @@ class Search(ABC):
         self.requests: list[Request] = []
         self.stops = StopStrings(settings.stop, vocabulary.text)
         self._results: dict[int, list[Generated]] = {}
+        self._history: History | None = None
+        self._read: list[Sequence[int]] = []  # prompts that the history has yet to take in
 
     def admit(self, requests: Sequence[Request]) -> None:
         """Take in more requests; a subclass gives each one row, behind those that run."""
         self.requests.extend(requests)
+        if self.settings.penalises():
+            self._read.extend(request.prompt for request in requests)
 
     def see(self, states: torch.Tensor, prompts: Sequence[torch.Tensor]) -> None:
         """Look at hidden states, for a search that `needs_states`.
@@ -186,6 +190,21 @@ class Search(ABC):
         """What came out since the last call, by the request's number."""
         taken, self._results = self._results, {}
         return taken
+
+    def penalised(self, scores: torch.Tensor) -> torch.Tensor:
+        """Scores after the penalties, float32 [rows, vocabulary]; changed in place."""
+        if not self.settings.penalises():
+            return scores
+        if self._history is None:
+            self._history = History()
+        self._history.add(self._read)
+        self._read = []
+        return self.settings.penalise(scores, self._history)
+
+    def remember(self, move: Move) -> None:
+        """Tell the penalties how the rows go on."""
+        if self._history is not None:
+            self._history.follow(move)
 
     def restrict(
         self,
