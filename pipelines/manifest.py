@@ -26,6 +26,7 @@ _PACKAGES = (
     "pyarrow",
     "numpy",
     "pydantic",
+    "llguidance",
 )
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
