@@ -22,7 +22,7 @@ _AMPERE = 8
 
 _M_TRIM_THRESHOLD = -1  # options of mallopt
 _M_MMAP_THRESHOLD = -3
-_LARGE = 256 * 2**20  # bytes; a batch's keys and values are larger and still go back at its end
+_MOST = 32 * 2**20  # bytes, the most that every glibc takes; larger blocks still go back at once
 
 
 def resolve_device(wanted: str) -> str:
@@ -68,8 +68,8 @@ def keep_freed_memory() -> None:
     if platform.libc_ver()[0] != "glibc":
         return
     options = ctypes.CDLL(None)
-    options.mallopt(_M_MMAP_THRESHOLD, _LARGE)
-    options.mallopt(_M_TRIM_THRESHOLD, _LARGE)
+    options.mallopt(_M_MMAP_THRESHOLD, _MOST)
+    options.mallopt(_M_TRIM_THRESHOLD, 8 * _MOST)
 
 
 @cache
