@@ -62,6 +62,9 @@ class Decoding(BaseModel):
     """Whether the n replies come out of one search. Where they do not, they are n calls of one
     reply each, told apart by their seeds, and raising n pays for the new ones only."""
 
+    needs_states: ClassVar[bool] = False
+    """Whether the search looks at hidden states; its `see` is then called before every step."""
+
     engine: ClassVar[int] = 1
     """Raised whenever the strategy may give other tokens for the same settings."""
 

@@ -30,6 +30,7 @@ class Contrastive(Decoding):
     """
 
     deterministic: ClassVar[bool] = True
+    needs_states: ClassVar[bool] = True
 
     strategy: Literal["contrastive"] = "contrastive"
     top_k: Annotated[int, Field(ge=2, le=64)] = 4

@@ -7,7 +7,6 @@ all continue this row. States are compared by cosine, in float32, request by req
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import torch
 
@@ -55,7 +54,6 @@ class ContrastiveSearch(Search):
     """Contrastive search for all requests of a batch with these settings."""
 
     settings: Contrastive
-    needs_states: ClassVar[bool] = True
 
     def __init__(self, settings: Contrastive, vocabulary: Vocabulary) -> None:
         super().__init__(settings, vocabulary)

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -108,9 +108,6 @@ class Move(NamedTuple):
 class Search(ABC):
     """All requests of a batch that share their settings."""
 
-    needs_states: ClassVar[bool] = False
-    """Whether the search looks at hidden states; `see` is then called before every `advance`."""
-
     def __init__(self, settings: Decoding, vocabulary: Vocabulary) -> None:
         self.settings = settings
         self.vocabulary = vocabulary
@@ -127,7 +124,7 @@ class Search(ABC):
             self._read.extend(request.prompt for request in requests)
 
     def see(self, states: torch.Tensor, prompts: Sequence[torch.Tensor]) -> None:
-        """Look at hidden states, for a search that `needs_states`.
+        """Look at hidden states, where the settings say that the search `needs_states`.
 
         Args:
             states: The last layer's state of each row's last token, float32 [rows, size]; rows

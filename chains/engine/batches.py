@@ -45,7 +45,7 @@ def decode_all(
 def plan(engine: Engine, tasks: Sequence[Task], capacity: int) -> list[list[int]]:
     """Indices of the tasks that may share a session, in the order in which they enter it.
 
-    All of them where the engine refills, those with the longest prompts first: rows of a session
+    All of them where the engine refills, those that may become longest first: rows of a session
     are as wide as the widest. Otherwise batches of equal shape within the capacity.
     """
     fitting = [index for index, (_, request) in enumerate(tasks) if engine.rows(request.most) != 0]
@@ -76,9 +76,7 @@ def _decode(
 ) -> Iterator[Finished]:
     """Decode a group in one flight; when that fails, what was in the air again in two halves."""
     waiting = deque(group)
-    states = any(
-        settings.search(vocabulary).needs_states for settings in {tasks[i][0] for i in group}
-    )
+    states = any(tasks[index][0].needs_states for index in group)
     flight = Flight(engine, vocabulary, states)
     done: Finished = []
     while waiting or flight.running:

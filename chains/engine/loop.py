@@ -33,7 +33,7 @@ class Flight:
 
     def __init__(self, engine: Engine, vocabulary: Vocabulary, states: bool = False) -> None:
         self._vocabulary = vocabulary
-        self._session = engine.open(states=True) if states else engine.open()
+        self._session = engine.open(states)
         self._searches: dict[Decoding, Search] = {}
         self._rows: dict[Decoding, list[int]] = {}
         self._indices: dict[Decoding, list[int]] = {}
@@ -95,7 +95,7 @@ class Flight:
     def _show_states(self) -> None:
         """Show each search that looks at hidden states those of its rows and of its new prompts."""
         for settings, search in self._searches.items():
-            if search.needs_states and self._rows[settings]:
+            if settings.needs_states and self._rows[settings]:
                 own = [place for place, (s, _) in enumerate(self._admitted) if s == settings]
                 prompts = [self._session.prompt_states[place] for place in own]
                 search.see(self._session.states[self._rows[settings]], prompts)
