@@ -77,15 +77,6 @@ def section(page: str, *place: str) -> Section:
     return found[0]
 
 
-def below(page: str, *place: str) -> list[Section]:
-    """The sections one level below these headings."""
-    return [
-        s
-        for s in sections(DOCS / page)
-        if s.place[1:-1] == place and len(s.place) == len(place) + 2
-    ]
-
-
 def prose(text: str) -> str:
     """`text` without its fenced blocks."""
     return _FENCE.sub("", text)

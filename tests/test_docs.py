@@ -11,9 +11,9 @@ import pytest
 import typer
 import yaml
 from doc_pages import (
+    DOCS,
     REPOSITORY,
     anchors,
-    below,
     codes,
     links,
     pages,
@@ -43,26 +43,28 @@ from prompts.filters import FILTERS, TESTS
 from prompts.registry import Registry
 
 Keys = tuple[tuple[str, ...], type[BaseModel], set[str]]
-Part = tuple[Registry[Any], type[BaseModel], tuple[str, ...]]
+Place = tuple[str, ...]
+Part = tuple[Registry[Any], type[BaseModel], Place]
 
 PARTS: list[Part] = [
-    (SOURCES, Source, ("Sources",)),
-    (STAGES, Stage, ("Stages",)),
-    (RETRIEVERS, RetrieverSettings, ("Stages", "Retrievers")),
-    (STRATEGIES, Decoding, ("Decoding",)),
-    (EXPORTERS, Exporter, ("Exports",)),
+    (SOURCES, Source, ("sources.md",)),
+    (STAGES, Stage, ("stages.md",)),
+    (RETRIEVERS, RetrieverSettings, ("retrievers.md",)),
+    (STRATEGIES, Decoding, ("jobs.md", "Decoding")),
+    (EXPORTERS, Exporter, ("exports.md",)),
 ]
+"""The parts of a job, and the page and headings that theirs stand under."""
 
 
 def key_tables() -> Iterator[Keys]:
     """Where every table of keys is, the class it is about, and fields that stand elsewhere."""
     yield ("jobs.md", "Sections"), Job, set()
     yield ("jobs.md", "Sections", "Budget"), Budget, set()
-    yield ("jobs.md", "Sources"), Source, {"kind"}
-    yield ("jobs.md", "Sources", "`documents`", "Split"), Split, set()
-    yield ("jobs.md", "Stages"), Stage, {"kind"}
-    yield ("jobs.md", "Stages", "`generate`", "Length of a reply"), Length, set()
-    yield ("jobs.md", "Stages", "`back_translate`", "Gates"), Gates, set()
+    yield ("sources.md",), Source, {"kind"}
+    yield ("sources.md", "`documents`", "Split"), Split, set()
+    yield ("stages.md",), Stage, {"kind"}
+    yield ("stages.md", "Writing", "`generate`", "Length of a reply"), Length, set()
+    yield ("stages.md", "Variants", "`back_translate`", "Gates"), Gates, set()
     yield ("jobs.md", "Decoding"), Decoding, set()
     yield ("models.md",), ModelSpec, set()
     yield ("prompts.md",), PromptFile, set()
@@ -71,7 +73,20 @@ def key_tables() -> Iterator[Keys]:
     for registry, base, place in PARTS:
         for name in shipped(registry):
             shared = {*base.model_fields, registry.tag}
-            yield ("jobs.md", *place, f"`{name}`"), registry.find(name), shared
+            yield place_of(name, place), registry.find(name), shared
+
+
+def kinds(place: Place) -> dict[str, Place]:
+    """The sections below `place` that are each about one kind, wherever they are grouped."""
+    page, *above = place
+    below = [part.place[1:] for part in sections(DOCS / page)]
+    named = [part for part in below if part[: len(above)] == tuple(above) and part]
+    return {uncoded(part[-1]): (page, *part) for part in named if part[-1].startswith("`")}
+
+
+def place_of(kind: str, place: Place) -> Place:
+    """Where a kind has its section; a place that is not there where it has none."""
+    return kinds(place).get(kind, (*place, f"`{kind}`"))
 
 
 def shipped(registry: Registry[Any]) -> list[str]:
@@ -84,8 +99,7 @@ def shipped(registry: Registry[Any]) -> list[str]:
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part[0].what)
 def test_every_part_has_a_section(part: Part) -> None:
     registry, _, place = part
-    titles = [each.place[-1] for each in below("jobs.md", *place)]
-    assert {uncoded(title) for title in titles if title.startswith("`")} == set(shipped(registry))
+    assert set(kinds(place)) == set(shipped(registry))
 
 
 @pytest.mark.parametrize("keys", list(key_tables()), ids=lambda keys: " > ".join(keys[0]))
@@ -121,7 +135,7 @@ def says(written: str, field: FieldInfo) -> bool:
 
 
 def test_formats_are_those_of_the_exporter() -> None:
-    table = section("jobs.md", "Exports", "`hf_dataset`", "Formats").table()
+    table = section("exports.md", "`hf_dataset`", "Formats").table()
     assert [uncoded(row["format"]) for row in table] == list(FORMATS)
     assert ROWS not in FORMATS
     for row in table:
@@ -174,7 +188,7 @@ NO_ROWS = {"refused_key", "not_json", "budget"}
 
 
 def listed_reasons(group: str) -> set[str]:
-    return set(section("jobs.md", "Reasons of rejection", group).column("reason"))
+    return set(section("reasons.md", group).column("reason"))
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -206,23 +220,25 @@ def test_a_stage_lists_the_reasons_of_its_module(kind: str) -> None:
     for module in modules - {"pipelines.stages.base"}:
         path = REPOSITORY / f"{module.replace('.', '/')}.py"
         given |= reasons_in(path) | error_reasons_in(path) if path.is_file() else set()
-    assert given - reasons_of_part("Stages", kind) == set()
+    assert given - reasons_of_part("stages.md", kind) == set()
 
 
 def test_every_reason_of_the_tables_is_some_part_s() -> None:
-    gates = section("jobs.md", "Stages", "`back_translate`", "Gates")
-    stages = {reason for kind in shipped(STAGES) for reason in reasons_of_part("Stages", kind)}
+    gates = section("stages.md", "Variants", "`back_translate`", "Gates")
+    stages = {reason for kind in shipped(STAGES) for reason in reasons_of_part("stages.md", kind)}
     stages |= named_reasons(gates.text)
     assert listed_reasons("Single stages") - stages == set()
-    sources = {reason for kind in shipped(SOURCES) for reason in reasons_of_part("Sources", kind)}
+    sources = {
+        reason for kind in shipped(SOURCES) for reason in reasons_of_part("sources.md", kind)
+    }
     assert listed_reasons("Sources") == sources
 
 
-def reasons_of_part(group: str, kind: str) -> set[str]:
-    text = section("jobs.md", group, f"`{kind}`").text
+def reasons_of_part(page: str, kind: str) -> set[str]:
+    text = section(*place_of(kind, (page,))).text
     borrowed = re.findall(r"those of `(\w+)`", text[text.find("Reasons:") :])
     own = named_reasons(text) - set(borrowed)
-    return own.union(*(reasons_of_part(group, other) for other in borrowed))
+    return own.union(*(reasons_of_part(page, other) for other in borrowed))
 
 
 def named_reasons(text: str) -> set[str]:

@@ -27,8 +27,8 @@ ROW = {
     "sentence": "A gem.",
 }  # fmt: skip
 MODELS = {name: {"model": "scripted"} for name in ("writer", "en_fr", "fr_en")}
-SECTIONS = {"Sources": "sources", "Stages": "stages", "Exports": "exports"}
-"""Headings of docs/jobs.md -> sections of a job."""
+SECTIONS = {"sources.md": "sources", "stages.md": "stages", "exports.md": "exports"}
+"""Pages -> the sections of a job that their examples are items of."""
 
 
 def examples(language: str) -> list[Example]:
@@ -84,7 +84,7 @@ def section_of(part: dict[str, Any], place: Section) -> str:
     """The section of a job that a list item is from: the page says it, or its kind does."""
     known: dict[str, Any] = {"sources": SOURCES, "stages": STAGES, "exports": EXPORTERS}
     kinds = (name for name, registry in known.items() if part["kind"] in registry.names())
-    return SECTIONS.get(place.place[1]) or next(kinds)
+    return SECTIONS.get(place.page.name) or next(kinds)
 
 
 def check_job(desk: Path, data: dict[str, Any]) -> None:
