@@ -38,12 +38,14 @@ class Meter:
         known: Of these, answered from the ledger.
         tokens: Tokens generated or scored by the others.
         seconds: Time spent in models.
+        replied: Tokens of all replies, those the ledger knew included.
     """
 
     calls: int = 0
     known: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    replied: int = 0
 
 
 @contextmanager
@@ -157,6 +159,7 @@ class Caller:
         self.meter.known += len(keys) - len(missing)
         if missing:
             known.update(self._pay(ask.model, missing))
+        self.meter.replied += sum(r.completion_tokens for key in keys for r in known[key])
         return [known[key] for key in keys]
 
     def embed(self, texts: Sequence[str]) -> "np.ndarray[Any, np.dtype[np.float32]]":

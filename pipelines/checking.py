@@ -105,6 +105,7 @@ class _StageView:
         self.prompt = loaded.prompt
         self.model = loaded.use_model
         self.path = loaded.path
+        self.rows = loaded.job.rows
 
     def need(self, columns: set[str], *, key: str = "") -> None:
         """Raises UsageError where the rows that reach the stage may lack one of `columns`."""

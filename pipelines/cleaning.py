@@ -190,6 +190,18 @@ def strip_quotes(text: str) -> str:
     return text
 
 
+def announcement(text: str) -> str:
+    """The phrase at the beginning that announces the rest, such as "Sure, here is a question:"."""
+    found = (opening.match(text) for opening in (_ANNOUNCED, _OFFERED, _ASSENTED))
+    return next((match.group() for match in found if match), "")
+
+
+def closing(text: str) -> str:
+    """The offer of help at the end, such as "I hope this helps!"; empty if that is all there is."""
+    rest = _strip_closings(text)
+    return text[len(rest) :].strip()
+
+
 def _behind(opening: re.Pattern[str], text: str) -> str:
     found = opening.match(text)
     return text[found.end() :] if found else text

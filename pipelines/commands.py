@@ -27,7 +27,7 @@ from pipelines.launch import (
 )
 from pipelines.overrides import apply_override
 from pipelines.rows import JSON
-from prompts.errors import CorruptRunError, QuotaError, UsageError, unknown
+from prompts.errors import CorruptRunError, QuotaError, UsageError, nearest, unknown
 
 
 def run_job(
@@ -62,7 +62,7 @@ def run_job(
         show_json(_summary(launched))
     else:
         _show_launched(loaded, launched)
-    _check_yield(loaded, launched)
+    _check_yield(loaded, launched, keep_going=options.keep_going)
 
 
 def validate_job(loaded: LoadedJob, *, as_json: bool) -> None:
@@ -127,7 +127,7 @@ def inspect_run(
     if reason:
         _check_reason(reason, counts)
     records = folder.rejected() if rejected else (r.as_json() for r in folder.rows())
-    chosen = (r for r in records if not reason or r["reason"] == reason)
+    chosen = (r for r in records if not reason or reason in _names(r["reason"]))
     shown = [record for record, _ in zip(chosen, range(count), strict=False)]
     lengths = deviations(folder.rows())
     if as_json:
@@ -143,15 +143,21 @@ def inspect_run(
 def export_run(name: str, kind: str, target: Path, settings: list[str], *, overwrite: bool) -> None:
     """Export a finished run into a folder of its own.
 
+    Args:
+        name: The run.
+        kind: An exporter, or a format, which the usual exporter for it writes.
+        target: The folder to write.
+        settings: The exporter's settings, `key=value`.
+        overwrite: Replace the folder.
+
     Raises:
         UsageError: No such run or exporter, a setting does not fit, or the target exists.
     """
-    EXPORTERS.find(kind, key="--format")
-    options: dict[str, JSON] = {}
+    options = _exporter_named(kind)
     for setting in settings:
         apply_override(options, setting)
     try:
-        exporter = EXPORTERS.build({**options, "kind": kind})
+        exporter = EXPORTERS.build(options)
         written = export(find_run(name), exporter, target, overwrite=overwrite)
     except UsageError as exc:
         if exc.key and exc.file is None:
@@ -188,12 +194,27 @@ def show_one_prompt(name: str, *, as_json: bool) -> None:
         show(f"# {prompt.label}\n{prompt.source.rstrip()}")
 
 
+def _exporter_named(name: str) -> dict[str, JSON]:
+    """The settings that `--format` stands for."""
+    from pipelines.exporters.formats import FORMATS
+
+    if name in FORMATS and name not in EXPORTERS.names():
+        return {"kind": FORMATS[name].exporter, "format": name}
+    if name not in EXPORTERS.names():
+        both = f"exporters: {', '.join(EXPORTERS.names())}; formats: {', '.join(FORMATS)}"
+        guess = nearest(name, [*EXPORTERS.names(), *FORMATS])
+        fix = f"write '{guess}' ({both})" if guess else f"use one of the {both}"
+        raise UsageError(f"unknown exporter or format '{name}'", fix=fix, key="--format")
+    return {"kind": name}
+
+
 def _resume_command(path: Path, options: Options) -> str:
     """The command that goes on with a run and does not pay again for what it has paid."""
     words = ["python", "run_pipeline.py", "resume", str(path)]
     words += ["--ledger", str(options.ledger)] if options.ledger else []
     words += ["--workers", str(options.workers)] if options.workers else []
     words += ["--offline"] if options.offline else []
+    words += ["--keep-going"] if options.keep_going else []
     return shlex.join(words)
 
 
@@ -233,7 +254,7 @@ def _show_launched(loaded: LoadedJob, launched: Launched) -> None:
         show(f"{written['kind']:<10}  {launched.folder / written['path']}  {counts}".rstrip())
 
 
-def _check_yield(loaded: LoadedJob, launched: Launched) -> None:
+def _check_yield(loaded: LoadedJob, launched: Launched, *, keep_going: bool) -> None:
     run, job = launched.run, loaded.job
     if job.rows is not None and run.accepted < job.rows:
         inspect = ["python", "run_pipeline.py", "inspect", str(launched.folder), "--rejected"]
@@ -244,7 +265,10 @@ def _check_yield(loaded: LoadedJob, launched: Launched) -> None:
     rate = rejected / max(1, rejected + run.accepted)
     if job.max_reject_rate is not None and rate > job.max_reject_rate:
         problem = f"{rate:.0%} of the rows were rejected, the job allows {job.max_reject_rate:.0%}"
-        raise QuotaError(problem, fix="look at the reasons, or raise max_reject_rate")
+        if not keep_going:
+            fix = "look at the reasons, raise max_reject_rate, or give --keep-going"
+            raise QuotaError(problem, fix=fix)
+        say(f"warning: {problem}")
 
 
 def _run_record(folder: RunFolder) -> dict[str, JSON]:
@@ -264,8 +288,13 @@ def _line_count(path: Path) -> int:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
 
 
+def _names(reason: str) -> set[str]:
+    """A reason such as `benchmark_copy:gsm8k` and what it begins with, `benchmark_copy`."""
+    return {reason, reason.partition(":")[0]}
+
+
 def _check_reason(reason: str, counts: list[dict[str, JSON]]) -> None:
-    known = sorted({name for entry in counts for name in entry["rejected"]})
+    known = sorted({name for entry in counts for r in entry["rejected"] for name in _names(r)})
     if reason not in known:
         raise unknown("reason", reason, known, key="--reason")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from chains.calls import Reply
+from pipelines.exporters.layout import IMAGES
 from pipelines.rows import JSON, canonical
 
 CARD = "README.md"
@@ -114,8 +115,10 @@ def compare_replies(
 
 
 def compare_folders(report: Report, before: Path, after: Path) -> None:
-    """Compare the files of an export, but for the card, which tells of versions."""
-    for path in sorted(path for path in before.rglob("*") if path.is_file() and path.name != CARD):
+    """Compare the files of an export, but for the card, which tells of versions, and its images."""
+    for path in sorted(path for path in before.rglob("*") if path.is_file()):
+        if path.name == CARD or path.relative_to(before).parts[0] == IMAGES:
+            continue
         other = after / path.relative_to(before)
         same = other.is_file() and other.read_bytes() == path.read_bytes()
         report.count("files of exports").add(same=same)

@@ -259,6 +259,8 @@ def _calls_and_rows(stage: Stage) -> tuple[int, int]:
     if variants:
         return variants, variants + getattr(stage, "keep_original", False)
     decoding = getattr(stage, "decoding", None)
+    if decoding is None and stage.uses_embedder():  # it asks no model but the embedder
+        return 0, 1
     replies = getattr(decoding, "n", 1)
     if getattr(decoding, "joint", False):
         return getattr(decoding, "candidates", 1), replies

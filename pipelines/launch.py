@@ -8,7 +8,8 @@ import json
 import os
 import secrets
 import shlex
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from pipelines.ledger import Ledger
 from pipelines.manifest import dump, environment, environment_changes, make_manifest
 from pipelines.rows import JSON, Row
 from pipelines.runner import Run, Watch, run
+from pipelines.stages.base import Stage
 from prompts.errors import CorruptRunError, ModelError, TextmillError, UsageError
 from prompts.registry import dotted
 from prompts.strict_yaml import read_yaml_file
@@ -42,12 +44,14 @@ class Options:
         ledger: The ledger's file; left out, `ledger.sqlite` beside the run folder.
         offline: Never look for a model or dataset on the Hub.
         workers: Processes that answer the calls of each local model; 0 for this one alone.
+        keep_going: Where more rows were rejected than the job allows, only say so.
         watch: Told of progress and asked whether to stop.
     """
 
     ledger: Path | None = None
     offline: bool = False
     workers: int = 0
+    keep_going: bool = False
     watch: Watch = field(default_factory=Watch)
 
 
@@ -71,6 +75,12 @@ class Launched:
 def outputs_folder() -> Path:
     """Where runs are made when no folder is given: `outputs` of the checkout."""
     return PROJECT / "outputs"
+
+
+def default_ledger() -> Path:
+    """The ledger of what is no run: that of the outputs folder, or a temporary one without it."""
+    folder = outputs_folder()
+    return (folder if folder.is_dir() else Path(tempfile.gettempdir())) / "ledger.sqlite"
 
 
 def new_run_name(name: str) -> str:
@@ -119,6 +129,7 @@ def launch(loaded: LoadedJob, path: Path, options: Options) -> Launched:
     folder = RunFolder(path)
     resolved = loaded.resolved().as_data()
     if folder.begun():
+        check_not_merged(folder, "nothing is left of it to be done")
         _same_job(resolved, reopen(folder), path)
     else:
         folder.create(resolved, loaded.folder)
@@ -154,6 +165,25 @@ def finished_manifest(folder: RunFolder) -> dict[str, Any]:
         raise UsageError("the run is not finished", fix=fix, file=folder.path)
     folder.verify()
     return folder.manifest()
+
+
+def check_not_merged(folder: RunFolder, why: str) -> None:
+    """Refuse what only a run can do that a job has made.
+
+    Raises:
+        UsageError: The run was merged from others.
+    """
+    if _is_merged(folder):
+        problem = f"the run was merged from others, {why}"
+        raise UsageError(problem, fix="name one of those that it was merged from", file=folder.path)
+
+
+def _is_merged(folder: RunFolder) -> bool:
+    """Whether the manifest says so; one that is damaged is written anew by resuming."""
+    try:
+        return folder.manifest_file.exists() and bool(folder.manifest().get("parts"))
+    except CorruptRunError:
+        return False
 
 
 def export(folder: RunFolder, exporter: Any, target: Path, *, overwrite: bool) -> dict[str, Any]:
@@ -196,9 +226,22 @@ def _run_and_export(
         if exported is not None:
             return Launched(folder.path, outcome, exported, caller.meter)
         manifest = make_manifest(loaded, outcome, caller)
+    manifest["reports"] = stage_reports(loaded.job.stages, folder.rows, loaded.job.rows)
     manifest["exports"] = write_exports(loaded, folder.rows, manifest, folder.path)
     write_atomically(folder.manifest_file, dump(manifest))
     return Launched(folder.path, outcome, manifest["exports"], caller.meter)
+
+
+def stage_reports(
+    stages: Iterable[Stage], rows: Callable[[], Iterator[Row]], wanted: int | None
+) -> dict[str, JSON]:
+    """What stages say of the accepted rows, by name; those that say nothing are left out."""
+    said = {
+        stage.name: stage.report(rows(), wanted)
+        for stage in stages
+        if type(stage).report is not Stage.report
+    }
+    return {name: report for name, report in said.items() if report}
 
 
 def write_exports(

@@ -79,6 +79,7 @@ class StageContext:
         self._caller = caller
         self._shared: dict[str, Any] = {}
         self.state: Any = stage.open_state()
+        self.rows = loaded.job.rows
 
     def seed(self, row: Row, attempt: int = 0, reply: int = 0) -> int:
         """The seed of one model call of this stage."""

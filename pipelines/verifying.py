@@ -29,6 +29,7 @@ from pipelines.folder import RunFolder
 from pipelines.job import LoadedJob
 from pipelines.launch import (
     Options,
+    check_not_merged,
     find_run,
     finished_manifest,
     open_caller,
@@ -91,6 +92,7 @@ def verifiable(folder: RunFolder) -> LoadedJob:
         CorruptRunError: Its files are not what was committed.
     """
     manifest = finished_manifest(folder)
+    check_not_merged(folder, "no job makes it again")
     if not manifest.get("reproducible", True):
         problem = f"the run was stopped by '{manifest['stop']}', and a clock never runs alike"
         raise UsageError(problem, fix="verify a run that ended otherwise", file=folder.path)

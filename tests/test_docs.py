@@ -1,6 +1,7 @@
 """What the documentation says of keys, defaults, reasons, commands and links is so."""
 
 import ast
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -31,12 +32,14 @@ from chains.retrieval import RETRIEVERS, RetrieverSettings
 from pipelines.cli import app
 from pipelines.exporters import EXPORTERS, Exporter
 from pipelines.exporters.formats import FORMATS, ROWS
+from pipelines.exporters.splitting import Splitting
 from pipelines.job import Budget, Job
 from pipelines.length import Length
 from pipelines.sources import SOURCES, Source
 from pipelines.sources.passages import Split
 from pipelines.stages import STAGES, Stage
 from pipelines.stages.augment.gates import Gates
+from pipelines.stages.heuristics import CHECKS
 from prompts.errors import TextmillError
 from prompts.file_format import Example, Output, PromptFile
 from prompts.filters import FILTERS, TESTS
@@ -55,6 +58,8 @@ PARTS: list[Part] = [
 ]
 """The parts of a job, and the page and headings that theirs stand under."""
 
+HEURISTICS = ("stages.md", "Cleaning and filtering", "`heuristics`")
+
 
 def key_tables() -> Iterator[Keys]:
     """Where every table of keys is, the class it is about, and fields that stand elsewhere."""
@@ -64,7 +69,11 @@ def key_tables() -> Iterator[Keys]:
     yield ("sources.md", "`documents`", "Split"), Split, set()
     yield ("stages.md",), Stage, {"kind"}
     yield ("stages.md", "Writing", "`generate`", "Length of a reply"), Length, set()
+    for check in ("words", "prompt_leak", "repetition", "unfinished", "urls", "markup"):
+        yield (*HEURISTICS, f"Bounds of `{check}`"), CHECKS[check], set()
+    yield (*HEURISTICS, "Bounds of `symbols` and `digits`"), CHECKS["symbols"], set()
     yield ("stages.md", "Variants", "`back_translate`", "Gates"), Gates, set()
+    yield ("exports.md", "`hf_dataset`", "Splits"), Splitting, set()
     yield ("jobs.md", "Decoding"), Decoding, set()
     yield ("models.md",), ModelSpec, set()
     yield ("prompts.md",), PromptFile, set()
@@ -141,10 +150,16 @@ def test_formats_are_those_of_the_exporter() -> None:
     for row in table:
         form = FORMATS[uncoded(row["format"])]
         assert codes(row["columns of the dataset"]) == list(form.columns)
-        assert codes(row["parts it needs"]) == list(form.parts)
+        ways = [tuple(codes(way)) for way in row["parts it needs"].split(";")]
+        assert ways == form.ways()
         assert codes(row["parts it may have"]) == list(form.optional)
         looked_for = [codes(choice) for choice in row["columns it looks for"].split(";")]
-        assert looked_for == [[usual[part] for part in form.parts] for usual in form.usual]
+        assert looked_for == [list(usual.values()) for usual in form.usual]
+    records = section("exports.md", "`hf_dataset`", "Formats", "Records").table()
+    shown = {uncoded(row["format"]): json.loads(uncoded(row["a record"])) for row in records}
+    assert {name: list(record) for name, record in shown.items()} == {
+        name: list(form.columns) for name, form in FORMATS.items()
+    }
 
 
 def test_filters_and_tests_of_templates_are_listed() -> None:

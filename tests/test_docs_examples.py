@@ -24,7 +24,8 @@ Example = tuple[Section, Block]
 ROW = {
     "id": 7, "q": "When?", "topic": "tea", "context": "Tea is hot.", "question": "What is hot?",
     "answer": "Tea.", "text": "Tea is hot.", "questions": ["Why?"], "label": "good",
-    "sentence": "A gem.",
+    "sentence": "A gem.", "chosen": "Tea.", "rejected": "Ice.", "prompt": "Ask.",
+    "passages": [{"text": "Tea is hot."}],
 }  # fmt: skip
 MODELS = {name: {"model": "scripted"} for name in ("writer", "en_fr", "fr_en")}
 SECTIONS = {"sources.md": "sources", "stages.md": "stages", "exports.md": "exports"}
@@ -46,10 +47,11 @@ def job_sections() -> list[Section]:
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that the examples name, as the working folder."""
-    for folder in ("handbook", "reviews"):
+    for folder in ("handbook", "reviews", "gsm8k", "benchmark"):
         (tmp_path / folder).mkdir()
     (tmp_path / "handbook/leave.md").write_text("# Leave\n\nTwenty days a year.\n")
-    for name in ("questions.jsonl", "rows.jsonl", "reviews/train.jsonl"):
+    sets = ("gsm8k/test.jsonl", "benchmark/test.jsonl")
+    for name in ("questions.jsonl", "rows.jsonl", "answers.jsonl", "reviews/train.jsonl", *sets):
         (tmp_path / name).write_text(json.dumps(ROW) + "\n")
     (tmp_path / "faq.csv").write_text("q,a\nWhen?,Now.\n")
     for module in ("my_module", "my_parts"):

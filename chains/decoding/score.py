@@ -28,6 +28,7 @@ class Score(Decoding):
     """
 
     deterministic: ClassVar[bool] = True
+    engine: ClassVar[int] = 2
 
     strategy: Literal["score"] = "score"
     target: str

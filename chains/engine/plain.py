@@ -43,8 +43,8 @@ class PlainEngine:
 
     def score(self, pairs: Sequence[Pair]) -> list[list[float]]:
         """Log-probabilities of targets, one pass a pair at its own length."""
-        with torch.inference_mode(), _one_thread(self.model):
-            return [self._score(prompt, target) for prompt, target in pairs]
+        with torch.inference_mode(), one_thread(self.model):
+            return [self._score(pair.prompt, pair.target) for pair in pairs]
 
     def _score(self, prompt: Sequence[int], target: Sequence[int]) -> list[float]:
         if not target:
@@ -97,7 +97,7 @@ class PlainSession:
         self._cache.reorder_cache(filled(rows, self._device))
 
     def _forward(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
-        with _one_thread(self._model):
+        with one_thread(self._model):
             output = self._model(
                 input_ids=torch.tensor(ids, device=self._device),
                 use_cache=True,
@@ -112,7 +112,7 @@ class PlainSession:
 
 
 @contextmanager
-def _one_thread(model: Any) -> Iterator[None]:
+def one_thread(model: Any) -> Iterator[None]:
     """For float32: stock kernels split a batch between threads; rows round by where they fall."""
     threads = torch.get_num_threads()
     if next(model.parameters()).dtype == torch.float32:
@@ -155,8 +155,8 @@ class TextToTextEngine:
 
     def score(self, pairs: Sequence[Pair]) -> list[list[float]]:
         """Log-probabilities of targets, one pass of encoder and decoder a pair at its own shape."""
-        with torch.inference_mode(), _one_thread(self.model):
-            return [self._score(prompt, target) for prompt, target in pairs]
+        with torch.inference_mode(), one_thread(self.model):
+            return [self._score(pair.prompt, pair.target) for pair in pairs]
 
     def _score(self, prompt: Sequence[int], target: Sequence[int]) -> list[float]:
         if not target:
@@ -216,7 +216,7 @@ class TextToTextSession:
     def _forward(self, tokens: Sequence[int]) -> torch.Tensor:
         fill = up_to(ROWS, self._count) - self._count
         ids = torch.tensor([*tokens, *[tokens[0]] * fill], device=self._device)[:, None]
-        with _one_thread(self._model):
+        with one_thread(self._model):
             output = self._model(
                 encoder_outputs=BaseModelOutput(last_hidden_state=self._sources),
                 attention_mask=self._mask,

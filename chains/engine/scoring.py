@@ -1,27 +1,45 @@
 """Log-probabilities of given tokens in one pass of the batch engine, without decoding them.
 
-    score_pairs(engine, [((1, 520, 77), (415, 12, 2))])      # [[-0.3, -1.9, -0.1]]
+    score_pairs(engine, [Pair((1, 520, 77), (415, 12, 2))])      # [[-0.3, -1.9, -0.1]]
 
-What stands in whole blocks at the beginning of a prompt is read once for all its targets; the rest
-of the prompts and the targets are read together, as pieces of one sequence that do not see each
-other. Where a prompt is cut follows from its length alone.
+A prompt is read once for all its targets, but for its last token, and so is a head that several
+prompts have in common. Several prompts, and then several targets, are read together, as pieces of
+one sequence that do not see each other. Where a prompt is cut follows from the pair alone.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from chains.engine.base import ROWS
-from chains.engine.keys_values import BLOCK, Segment, up_to
+from chains.engine.keys_values import Segment, up_to
 from chains.engine.reading import Piece, Reading, chunks, passes
 
 if TYPE_CHECKING:
-    from chains.engine.attention_engine import AttentionEngine
+    from chains.engine.attention_engine import AttentionEngine, Chain
 
-Pair = tuple[tuple[int, ...], tuple[int, ...]]
-"""Token ids of a prompt, at least one, and of a target."""
+
+class Pair(NamedTuple):
+    """What is scored.
+
+    Attributes:
+        prompt: Token ids, at least one.
+        target: Token ids.
+        head: How many tokens of the prompt other prompts are likely to begin with too.
+    """
+
+    prompt: tuple[int, ...]
+    target: tuple[int, ...]
+    head: int = 0
+
+    @property
+    def chain(self) -> "Chain":
+        """The prompt but for its last token, in the runs that are kept."""
+        head = min(self.head, len(self.prompt) - 1)
+        runs = self.prompt[:head], self.prompt[head:-1]
+        return tuple(run for run in runs if run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +60,8 @@ def score_pairs(engine: "AttentionEngine", pairs: Sequence[Pair]) -> list[list[f
         pairs: Prompts and targets; a target without tokens gives an empty list.
     """
     found: list[list[float]] = [[] for _ in pairs]
-    parts = [part for number, pair in enumerate(pairs) for part in _parts(engine, number, pair)]
+    segments = engine.segments_of([pair.chain for pair in pairs if pair.target])
+    parts = [part for number, pair in enumerate(pairs) for part in _parts(segments, number, pair)]
     for batch in passes(parts, lambda part: part.piece):
         logprobs = iter(_read(engine, batch))
         for part in batch:
@@ -57,20 +76,17 @@ def picked(logits: torch.Tensor, tokens: Sequence[int]) -> list[float]:
     return found
 
 
-def _parts(engine: "AttentionEngine", number: int, pair: Pair) -> Iterator[_Part]:
-    prompt, target = pair
-    if not target:
+def _parts(segments: "dict[Chain, Segment]", number: int, pair: Pair) -> Iterator[_Part]:
+    if not pair.target:
         return
-    cut = (len(prompt) - 1) // BLOCK * BLOCK
-    chain = (prompt[:cut],)
-    before = (engine.segments_of([chain])[chain],) if cut else ()
-    run = (*prompt[cut:], *target[:-1])
-    first = len(prompt) - cut - 1  # behind this token stands the target's first
+    chain = pair.chain
+    before = tuple(segments[chain[:depth]] for depth in range(1, len(chain) + 1))
+    run = (pair.prompt[-1], *pair.target[:-1])  # behind each of these stands a token of the target
     own = Segment(len(run))
     for start, tokens in chunks(run):
-        keep = tuple(range(max(0, first - start), len(tokens)))
-        predicted = tuple(target[start + at - first] for at in keep)
-        yield _Part(number, Piece(own, 0, start, tokens, before), keep, predicted)
+        predicted = pair.target[start : start + len(tokens)]
+        piece = Piece(own, 0, start, tokens, before)
+        yield _Part(number, piece, tuple(range(len(tokens))), predicted)
 
 
 def _read(engine: "AttentionEngine", batch: Sequence[_Part]) -> list[float]:

@@ -12,7 +12,15 @@ from chains.calls import Model
 from chains.models.spec import ModelSpec
 from chains.models.tokens import TokenSpans
 
-__all__ = ["Model", "ModelSpec", "TokenSpans", "fingerprint", "open_model", "open_tokenizer"]
+__all__ = [
+    "Model",
+    "ModelSpec",
+    "TokenSpans",
+    "fingerprint",
+    "head_labels",
+    "open_model",
+    "open_tokenizer",
+]
 
 
 def open_model(
@@ -66,6 +74,21 @@ def fingerprint(spec: ModelSpec, *, offline: bool = False) -> str:
     from chains.models.locate import locate
 
     return local_fingerprint(spec, locate(spec, offline=offline).identify())
+
+
+def head_labels(spec: ModelSpec, *, offline: bool = False) -> tuple[str, ...] | None:
+    """The labels of a classifier, one for a reward model; None for a model that writes.
+
+    Raises:
+        ModelError: The model cannot be found.
+    """
+    if spec.server or spec.model in {"embedded", "scripted"} or spec.model.endswith(".gguf"):
+        return None
+    from chains.models.files import inspect
+    from chains.models.heads import head_of
+    from chains.models.locate import locate
+
+    return head_of(inspect(locate(spec, offline=offline).folder()).config)
 
 
 def open_tokenizer(spec: ModelSpec, *, offline: bool = False) -> TokenSpans:

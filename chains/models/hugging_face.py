@@ -20,12 +20,13 @@ from chains.models.files import ModelFiles
 from chains.models.machine import free_memory
 from prompts.errors import ModelError, ResourceError
 
-Task = Literal["causal", "text-to-text", "encoder"]
+Task = Literal["causal", "text-to-text", "encoder", "classification"]
 
 AUTO_CLASSES: dict[Task, str] = {
     "causal": "AutoModelForCausalLM",
     "text-to-text": "AutoModelForSeq2SeqLM",
     "encoder": "AutoModel",
+    "classification": "AutoModelForSequenceClassification",
 }
 
 WORKING_SPACE = 1.15

@@ -132,7 +132,7 @@ class LocalModel(BatchChatModel):
             try:
                 prompt = self._prompt(call)
                 if isinstance(call.decoding, Score):
-                    to_score.append(self._scoring(index, prompt, call.decoding))
+                    to_score.append(self._scoring(index, call.messages, prompt, call.decoding))
                     continue
                 cuts = self.cuts(call.messages, prompt, call.decoding)
                 work.add(index, call, prompt, self.room(prompt, call.decoding), cuts)
@@ -157,12 +157,15 @@ class LocalModel(BatchChatModel):
             raise PromptError(f"context_overflow: {counts}")
         return prompt
 
-    def _scoring(self, index: int, prompt: tuple[int, ...], settings: Score) -> Scoring:
+    def _scoring(
+        self, index: int, messages: Sequence[Message], prompt: tuple[int, ...], settings: Score
+    ) -> Scoring:
         tokens = target_tokens(settings, self.vocabulary)
         if self.room(prompt, Decoding(max_tokens=max(1, len(tokens)))) < len(tokens):
             counts = f"prompt and target have {len(prompt)} and {len(tokens)} tokens"
             raise PromptError(f"context_overflow: {counts}, the window holds {self.longest}")
-        return Scoring(index, settings.target, prompt, tokens)
+        head = next(iter(self.cuts(messages, prompt, settings)), 0)
+        return Scoring(index, settings.target, prompt, tokens, head)
 
 
 class _Work:

@@ -14,9 +14,10 @@ from chains.decoding.score import Score
 from chains.decoding.search import Vocabulary
 from chains.engine.base import Engine
 from chains.engine.batches import reason_of
+from chains.engine.scoring import Pair
 from chains.models.template import PromptError
 
-TOGETHER = 16
+TOGETHER = 32
 """Targets that are scored between two looks at whether the user asked to stop."""
 
 logger = logging.getLogger("textmill.models")
@@ -31,12 +32,14 @@ class Scoring:
         text: The target.
         prompt: Token ids.
         tokens: Of the target.
+        head: How many tokens of the prompt other prompts are likely to begin with too.
     """
 
     index: int
     text: str
     prompt: tuple[int, ...]
     tokens: tuple[int, ...]
+    head: int = 0
 
     def reply(self, logprobs: Sequence[float]) -> Reply:
         """The target as a reply, with the sum of its tokens' log-probabilities."""
@@ -79,9 +82,10 @@ def end_token(vocabulary: Vocabulary) -> tuple[int, ...]:
 
 def score_all(engine: Engine, wanted: Sequence[Scoring]) -> Iterator[list[tuple[int, list[Reply]]]]:
     """Score all targets, yielding (index, replies) after every few; equal ones once."""
-    targets: dict[tuple[tuple[int, ...], tuple[int, ...]], list[Scoring]] = {}
+    targets: dict[Pair, list[Scoring]] = {}
     for scoring in wanted:
-        targets.setdefault((scoring.prompt, scoring.tokens), []).append(scoring)
+        pair = Pair(scoring.prompt, scoring.tokens, scoring.head)
+        targets.setdefault(pair, []).append(scoring)
     # Targets of one prompt stand together, so that it is read once for them.
     pairs = sorted(targets)
     for start in range(0, len(pairs), TOGETHER):
@@ -94,9 +98,7 @@ def score_all(engine: Engine, wanted: Sequence[Scoring]) -> Iterator[list[tuple[
         ]
 
 
-def _scored(
-    engine: Engine, pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
-) -> list[list[float] | str]:
+def _scored(engine: Engine, pairs: Sequence[Pair]) -> list[list[float] | str]:
     """Log-probabilities of each target; what went wrong for one that fails by itself."""
     try:
         return [*engine.score(pairs)]

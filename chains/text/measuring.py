@@ -19,6 +19,11 @@ _PIECE = re.compile(rf"[{_UNSPACED}]|[^\s—…{_UNSPACED}]+")
 _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 
 
+def words(text: str) -> list[str]:
+    """The words of `text` with the punctuation that touches them; what they are, `measure` says."""
+    return [piece for piece in _PIECE.findall(text) if _LETTER_OR_DIGIT.search(piece)]
+
+
 def measure(text: str, unit: Unit, count_tokens: CountTokens | None = None) -> int:
     """The length of `text` in `unit`.
 
@@ -30,7 +35,7 @@ def measure(text: str, unit: Unit, count_tokens: CountTokens | None = None) -> i
         ValueError: The unit is tokens and there is no `count_tokens`.
     """
     if unit == "words":
-        return sum(1 for piece in _PIECE.findall(text) if _LETTER_OR_DIGIT.search(piece))
+        return len(words(text))
     if unit == "sentences":
         return len(sentences(text))
     if count_tokens is None:

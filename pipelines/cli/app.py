@@ -37,6 +37,10 @@ Workers = Annotated[
     ),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never ask the Hub for anything.")]
+KeepGoing = Annotated[
+    bool,
+    typer.Option("--keep-going", help="Only warn where max_reject_rate is exceeded."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress bar.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.", hidden=True)]

@@ -9,6 +9,7 @@ from pipelines.cli.app import (
     AsJson,
     Debug,
     JobArgument,
+    KeepGoing,
     LedgerFile,
     NoProgress,
     Offline,
@@ -35,6 +36,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show prompts, calls and tokens; load no model.")
     ] = False,
+    keep_going: KeepGoing = False,
     as_json: AsJson = False,
     no_progress: NoProgress = False,
     debug: Debug = False,
@@ -49,7 +51,7 @@ def run(
     if dry_run:
         show_dry_run(loaded, out=out, ledger=ledger, as_json=as_json)
     else:
-        options = Options(ledger, offline, workers)
+        options = Options(ledger, offline, workers, keep_going)
         run_job(loaded, options, out=out, as_json=as_json, hidden=no_progress)
 
 
@@ -59,6 +61,7 @@ def resume(
     ledger: LedgerFile = None,
     workers: Workers = 0,
     offline: Offline = False,
+    keep_going: KeepGoing = False,
     as_json: AsJson = False,
     no_progress: NoProgress = False,
     debug: Debug = False,
@@ -68,7 +71,7 @@ def resume(
     from pipelines.launch import Options, find_run, reopen
 
     folder = find_run(run)
-    options = Options(ledger, offline, workers)
+    options = Options(ledger, offline, workers, keep_going)
     run_job(reopen(folder), options, out=folder.path, as_json=as_json, hidden=no_progress)
 
 

@@ -1,11 +1,11 @@
-"""Commands that take finished runs: ls, inspect, export."""
+"""Commands that take finished runs: ls, inspect, export, merge, push."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipelines.cli.app import AsJson, Debug, RunArgument, Settings, app
+from pipelines.cli.app import AsJson, Debug, LedgerFile, Offline, RunArgument, Settings, app
 
 
 @app.command("ls")
@@ -43,7 +43,7 @@ def inspect(
 @app.command()
 def export(
     run: RunArgument,
-    format: Annotated[str, typer.Option("--format", help="An exporter: jsonl, hf_dataset.")],
+    format: Annotated[str, typer.Option("--format", help="Exporter or format: jsonl, openai ...")],
     out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
     settings: Settings = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder.")] = False,
@@ -53,3 +53,50 @@ def export(
     from pipelines.commands import export_run
 
     export_run(run, format, out, settings or [], overwrite=overwrite)
+
+
+@app.command()
+def merge(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Two or more run folders.")],
+    out: Annotated[Path, typer.Option("--out", help="The new run folder.")],
+    dedup: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dedup", metavar="FIELD", help="Column to compare [the jobs' stages 'dedup']."
+        ),
+    ] = None,
+    shards: Annotated[
+        bool, typer.Option("--shards", help="Refuse runs that are not of the same job.")
+    ] = False,
+    settings: Settings = None,
+    ledger: LedgerFile = None,
+    offline: Offline = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder.")] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Join finished runs into one: no row twice, one manifest, one set of exports."""
+    from pipelines.launch import Options
+    from pipelines.merging import Merge
+    from pipelines.publishing import merge_runs
+
+    how = Merge(tuple(dedup or ()), shards, tuple(settings or ()), overwrite)
+    merge_runs(runs, out, how, Options(ledger, offline), as_json=as_json)
+
+
+@app.command()
+def push(
+    run: RunArgument,
+    to: Annotated[str, typer.Option("--to", metavar="USER/NAME", help="The dataset repository.")],
+    private: Annotated[
+        bool, typer.Option("--private/--public", help="What a new repository is.")
+    ] = True,
+    revision: Annotated[str, typer.Option("--revision", help="A branch, made if missing.")] = "",
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Send a finished run's dataset, card and job to the Hugging Face Hub."""
+    from pipelines.publishing import push_run
+    from pipelines.pushing import Target
+
+    push_run(run, Target(to, private, revision), as_json=as_json)

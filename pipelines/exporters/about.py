@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipelines.exporters.columns import Type
+from pipelines.exporters.profile import Figures
 from pipelines.rows import JSON
 
 
@@ -25,7 +26,10 @@ class About:
         rows: Split -> the number of rows it has.
         files: The splits that have a file.
         label: The column that splits are stratified by; empty for none.
+        together: What besides families splits keep together, as sentences; empty for nothing.
         example: The first record; None where there are no rows.
+        figures: Column -> its lengths and how much it repeats.
+        images: Whether the card has pictures.
     """
 
     title: str
@@ -38,4 +42,7 @@ class About:
     rows: Mapping[str, int]
     files: tuple[str, ...]
     label: str
+    together: str
     example: Mapping[str, JSON] | None
+    figures: Mapping[str, Figures]
+    images: bool

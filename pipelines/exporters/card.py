@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.exporters import sections
+from pipelines.exporters import findings, sections
 from pipelines.exporters.about import About
 from pipelines.exporters.base import Finished
-from pipelines.exporters.layout import DATA, LINEAGE_CONFIG, shard
+from pipelines.exporters.layout import DATA, IMAGES, LINEAGE_CONFIG, files_of
 from pipelines.exporters.markdown import plain
 
 _SIZES = [
@@ -38,21 +38,36 @@ _SIZES = [
 
 
 def write_card(path: Path, about: About, run: Finished) -> None:
-    """Write the card of a dataset folder."""
+    """Write the card of a dataset folder, and the pictures that it shows beside it."""
+    if about.images:
+        _draw(path.parent / IMAGES, about, run)
     title = about.title or run.manifest["job"]["name"]
     parts = [
         f"---\n{front_matter(about, title)}\n---",
         f"# {plain(title)}",
         sections.summary(about, run),
+        findings.intended_use(about, run),
         sections.how_it_was_made(run),
-        sections.counts(run),
+        sections.counts(about, run),
+        findings.figures(about),
+        findings.contamination(run),
+        sections.reports(run),
         sections.splits(about),
         sections.columns(about),
         sections.reproduce(run),
         sections.license_note(about, run),
         sections.limits(run),
     ]
-    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8", newline="\n")
+    path.write_text("\n\n".join(filter(None, parts)) + "\n", encoding="utf-8", newline="\n")
+
+
+def _draw(folder: Path, about: About, run: Finished) -> None:
+    from pipelines.exporters import plots
+
+    plots.draw_stages(folder / "stages.png", run.manifest["stages"])
+    if about.figures:
+        plots.draw_lengths(folder / "lengths.png", about.figures)
+        plots.draw_openings(folder / "openings.png", about.figures)
 
 
 def front_matter(about: About, title: str) -> str:
@@ -80,4 +95,4 @@ def size_category(rows: int) -> str:
 
 
 def _files(folder: str, splits: Sequence[str]) -> list[dict[str, Any]]:
-    return [{"split": split, "path": shard(folder, split)} for split in splits]
+    return [{"split": split, "path": files_of(folder, split)} for split in splits]

@@ -11,10 +11,12 @@ Every column may hold nulls. Whole numbers and fractions in one column are fract
 mixture is an error.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pipelines.exporters.parts import Misfit, writable
 from pipelines.rows import JSON
 from prompts.errors import UsageError
 
@@ -39,6 +41,7 @@ _WORDS = {
 }
 _SCALARS = {"bool": "boolean", "int64": "integer", "float64": "number", "string": "text"}
 _EXACT = 2**53  # whole numbers up to here are exact as 64-bit fractions
+_LEAVE_OUT = "filter such rows out with a stage, or leave the column out with 'columns'"
 _DEEPEST = 32  # nested lists and objects; readers of Parquet recurse
 
 
@@ -110,12 +113,18 @@ class Observed:
             self._kind = self._joined(kind, column, row)
         if kind == "int64":
             self._add_number(value, column, row)
+        elif kind == "float64" and not math.isfinite(value):
+            problem = f"column '{column}' holds {value} in row {row}, which is no number of JSON"
+            raise UsageError(problem, fix=_LEAVE_OUT, key="columns")
+        elif kind == "string":
+            _add_text(value, column, row)
         elif kind == "list":
             self._item = self._item or Observed()
             for item in value:
                 self._item.add(item, f"{column}[]", row, _deeper(depth, column, row))
         elif kind == "struct":
             for name, item in value.items():
+                _add_text(name, column, row)
                 field = self._fields.setdefault(name, Observed())
                 field.add(item, f"{column}.{name}", row, _deeper(depth, column, row))
 
@@ -154,6 +163,14 @@ class Observed:
             if self._kind == "float64":
                 raise _mixture("int64", "float64", column, row)
             self._beyond_exact = True
+
+
+def _add_text(value: str, column: str, row: str) -> None:
+    try:
+        writable(value)
+    except Misfit as exc:
+        problem = f"column '{column}' holds {exc} in row {row}"
+        raise UsageError(problem, fix=_LEAVE_OUT, key="columns") from exc
 
 
 def _mixture(kind: Kind, before: Kind, column: str, row: str) -> UsageError:

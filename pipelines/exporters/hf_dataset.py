@@ -11,7 +11,6 @@ memory is the split of each family.
 """
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,19 +21,31 @@ from pydantic import Field, field_validator, model_validator
 from pipelines.exporters.about import About
 from pipelines.exporters.base import EXPORTERS, Exporter, Finished
 from pipelines.exporters.card import write_card
-from pipelines.exporters.formats import FORMATS, ROWS, Record, format_names, resolve
-from pipelines.exporters.layout import DATA, LINEAGE_CONFIG, shard
+from pipelines.exporters.columns import Type
+from pipelines.exporters.formats import FORMATS, ROWS, resolve
+from pipelines.exporters.layout import DATA, LINEAGE_CONFIG
 from pipelines.exporters.lineage import LINEAGE, lineage
 from pipelines.exporters.parquet import ParquetFile
+from pipelines.exporters.profile import Profile
 from pipelines.exporters.projection import (
     PartsProjection,
     Projection,
     RowsProjection,
     check_columns,
 )
-from pipelines.exporters.splits import assign
-from pipelines.rows import canonical
-from prompts.errors import unknown
+from pipelines.exporters.settings import (
+    Columns,
+    Count,
+    check_labels,
+    check_typed_format,
+    has_classes,
+)
+from pipelines.exporters.shapes import Record
+from pipelines.exporters.shards import Limit, Shards
+from pipelines.exporters.splitting import Division, Splitting
+from pipelines.rows import JSON, Row
+from prompts.errors import UsageError, unknown
+from prompts.registry import dotted
 
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$")]
 
@@ -53,37 +64,34 @@ class HfDataset(Exporter):
         labels: For `classification`: the classes in order, so that numbers agree between datasets;
             left out, those that occur, sorted.
         splits: Split -> its part of the rows. Parts add up to 1.
+        splitting: How rows are given to splits, and what besides families stays together.
         license: Identifier of a license as the Hub knows it, such as `apache-2.0`.
         language: Language codes, ISO 639.
+        images: Whether the card has pictures.
         pretty_name: Title of the card; left out, the job's name.
+        shard_rows: The most rows of a file; 0 for any number.
+        shard_mb: Megabytes at which a file ends; 0 for any size.
     """
 
     kind: Literal["hf_dataset"] = "hf_dataset"
     format: str = ROWS
-    columns: dict[str, str] = {}
+    columns: Columns = {}
     row_id: str = ""
     label: str = ""
     labels: tuple[str, ...] = ()
     splits: dict[str, Annotated[float, Field(gt=0, le=1)]] = {"train": 1.0}
+    splitting: Splitting = Splitting()
     license: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9.+-]*)?$")] = ""
     language: tuple[Language, ...] = ()
+    images: bool = True
     pretty_name: str = ""
+    shard_rows: Count = 0
+    shard_mb: Count = 500
 
     @field_validator("format")
     @classmethod
-    def _format_exists(cls, value: str) -> str:
-        if value not in format_names():
-            raise ValueError(unknown("format", value, format_names()).fix)
-        return value
-
-    @field_validator("columns", mode="before")
-    @classmethod
-    def _list_keeps_names(cls, value: Any) -> Any:
-        if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
-            if len(set(value)) < len(value):
-                raise ValueError("name each column once")
-            return {name: name for name in value}
-        return value
+    def _format_fits(cls, value: str) -> str:
+        return check_typed_format(value)
 
     @field_validator("language", mode="before")
     @classmethod
@@ -104,10 +112,7 @@ class HfDataset(Exporter):
     def _settings_fit_the_format(self) -> "HfDataset":
         if self.row_id and self.format != ROWS:
             raise ValueError(f"row_id is for format '{ROWS}'; the lineage config has all ids")
-        if self.labels and not self._is_labelled():
-            raise ValueError("labels is for format 'classification'")
-        if len(set(self.labels)) < len(self.labels):
-            raise ValueError("name each of the labels once")
+        check_labels(self.format, self.labels)
         twice = self._is_labelled() and self.label and "label" in self.columns
         if twice and self.columns["label"] != self.label:
             raise ValueError("name the label column once, in label or in columns")
@@ -121,6 +126,11 @@ class HfDataset(Exporter):
             resolve(self.format, self._parts(), columns)
         if self.label and self.label not in columns:
             raise unknown("column", self.label, list(columns), key="label")
+        try:
+            self.splitting.check(columns)
+        except UsageError as exc:
+            exc.key = dotted("splitting", exc.key)
+            raise
 
     def write(self, run: Finished, folder: Path) -> dict[str, Any]:
         """Write splits, lineage and card.
@@ -134,7 +144,9 @@ class HfDataset(Exporter):
         projection = self._projection()
         split_of = self._survey(run, projection)
         files = self._splits_with_files(split_of)
-        counts, example = _write_files(run, folder, projection, split_of, files)
+        limit = Limit(self.shard_rows, self.shard_mb)
+        profile = Profile(left_out=self.row_id)
+        counts, example = _write_files(run, folder, projection, split_of, files, limit, profile)
         about = About(
             title=self.pretty_name,
             license=self.license,
@@ -146,13 +158,16 @@ class HfDataset(Exporter):
             rows={split: counts.get(split, 0) for split in self.splits},
             files=files,
             label=self._label_column(),
+            together=self.splitting.describe(),
             example=example,
+            figures=profile.columns(),
+            images=self.images,
         )
         write_card(folder / "README.md", about, run)
         return {"splits": dict(about.rows)}
 
     def _is_labelled(self) -> bool:
-        return self.format != ROWS and "label" in FORMATS[self.format].parts
+        return has_classes(self.format)
 
     def _label_column(self) -> str:
         """The column that splits are stratified by; empty for none."""
@@ -171,16 +186,19 @@ class HfDataset(Exporter):
 
     def _survey(self, run: Finished, projection: Projection) -> dict[str, str]:
         """Show all rows to the projection, and give each family its split."""
-        sizes: Counter[tuple[str, str]] = Counter()
         label = self._label_column()
-        labelled = not label
+        division = Division(self.splitting, label)
         for row in run.rows():
             projection.survey(row)
-            sizes[row.family, canonical(row.data.get(label)) if label else ""] += 1
-            labelled = labelled or label in row.data
-        if sizes and not labelled:
-            raise unknown("column", label, list(projection.types()), key="label")
-        return assign(sizes, self.splits, run.manifest["job"]["seed"])
+            division.survey(row)
+        division.check_columns()
+        projection.types()  # which names the columns where the job does not
+
+        def record(row: Row) -> dict[str, JSON]:
+            found = projection.record(row)
+            return {name: value for name, value in found.items() if name != self.row_id}
+
+        return division.divide(self.splits, run.manifest["job"]["seed"], run.rows, record)
 
     def _splits_with_files(self, split_of: Mapping[str, str]) -> tuple[str, ...]:
         """The splits that have rows: `load_dataset` fails on a folder with one empty split in it.
@@ -197,22 +215,37 @@ def _write_files(
     projection: Projection,
     split_of: Mapping[str, str],
     splits: Sequence[str],
+    limit: Limit,
+    profile: Profile,
 ) -> tuple[dict[str, int], Record | None]:
-    """Write both configs; gives the rows of each split, and the first record as an example."""
+    """Write both configs and show all records to `profile`.
+
+    Returns:
+        The rows of each split, and the first record as an example.
+    """
     example: Record | None = None
-    types = projection.types()
     with ExitStack() as stack:
         data, origins = (
             {
-                split: stack.enter_context(ParquetFile(folder / shard(config, split), columns))
+                split: stack.enter_context(_shards(folder / config, split, columns, limit))
                 for split in splits
             }
-            for config, columns in ((DATA, types), (LINEAGE_CONFIG, LINEAGE))
+            for config, columns in ((DATA, projection.types()), (LINEAGE_CONFIG, LINEAGE))
         )
         for row in run.rows():
             split = split_of[row.family]
             record = projection.record(row)
             origins[split].add(lineage(row, split, data[split].rows))
             data[split].add(record)
+            profile.add(record)
             example = example or record
     return {split: file.rows for split, file in data.items()}, example
+
+
+def _shards(folder: Path, split: str, types: Mapping[str, Type], limit: Limit) -> Shards:
+    """The files of a split in the folder of a config."""
+
+    def open_file(path: Path) -> ParquetFile:
+        return ParquetFile(path, types)
+
+    return Shards(folder, split, ".parquet", open_file, limit, numbered=True)

@@ -1,12 +1,13 @@
 """Names of files and configs in a Hugging Face dataset folder.
 
-shard("data", "train")   ->   data/train-00000-of-00001.parquet
+files_of("data", "train")   ->   data/train-*.parquet
 """
 
 DATA = "data"
 LINEAGE_CONFIG = "lineage"
+IMAGES = "images"
 
 
-def shard(folder: str, split: str) -> str:
-    """Path of a split's one file, relative to the dataset folder."""
-    return f"{folder}/{split}-00000-of-00001.parquet"
+def files_of(folder: str, split: str) -> str:
+    """Pattern of a split's files, relative to the dataset folder."""
+    return f"{folder}/{split}-*.parquet"

@@ -29,11 +29,13 @@ class ParquetFile:
     """
 
     def __init__(self, path: Path, types: Mapping[str, Type]) -> None:
+        from pyarrow import OSFile
         from pyarrow.parquet import ParquetWriter
 
         path.parent.mkdir(exist_ok=True)
         self._schema = features(types).arrow_schema
-        self._writer = ParquetWriter(path, self._schema, compression="zstd")
+        self._sink = OSFile(str(path), "wb")
+        self._writer = ParquetWriter(self._sink, self._schema, compression="zstd")
         self._records: list[Mapping[str, JSON]] = []
         self._batches: list[Any] = []
         self._bytes = 0
@@ -48,6 +50,16 @@ class ParquetFile:
             if self._bytes >= _GROUP_BYTES or len(self._batches) * _BATCH_ROWS >= _GROUP_ROWS:
                 self._flush()
 
+    def size(self) -> int:
+        """Bytes on disk so far: whole row groups."""
+        return int(self._sink.tell())
+
+    def close(self) -> None:
+        """Write what is left, and the footer."""
+        self._convert()
+        self._flush()
+        self._release()
+
     def __enter__(self) -> "ParquetFile":
         return self
 
@@ -58,9 +70,13 @@ class ParquetFile:
         trace: TracebackType | None,
     ) -> None:
         if kind is None:
-            self._convert()
-            self._flush()
+            self.close()
+        else:
+            self._release()
+
+    def _release(self) -> None:
         self._writer.close()
+        self._sink.close()
 
     def _convert(self) -> None:
         from pyarrow import RecordBatch

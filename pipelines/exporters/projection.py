@@ -11,9 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from pipelines.exporters.columns import TEXT, Observed, Type
-from pipelines.exporters.formats import FORMATS, Record, resolve
+from pipelines.exporters.formats import FORMATS, resolve
+from pipelines.exporters.parts import part_of, shown
+from pipelines.exporters.shapes import Record
 from pipelines.rows import JSON, Row, canonical
 from prompts.errors import UsageError, unknown
+
+_FILTER = "filter such rows out with a stage"
 
 
 class Projection(Protocol):
@@ -74,6 +78,37 @@ class RowsProjection:
         return {self._row_id: row.id, **record} if self._row_id else record
 
 
+class LooseProjection:
+    """The columns of the rows themselves, whatever they hold, for files without types.
+
+    Args:
+        columns: Column of the file -> column of the rows; empty takes all under their own names.
+    """
+
+    def __init__(self, columns: Mapping[str, str]) -> None:
+        self._columns = dict(columns)
+        self._found: dict[str, None] = {}
+
+    def survey(self, row: Row) -> None:
+        """Learn which columns there are."""
+        self._found.update(dict.fromkeys(row.data))
+
+    def types(self) -> dict[str, Type]:
+        """The columns; what a value is, each says for itself.
+
+        Raises:
+            UsageError: No row has a column that the job asks for.
+        """
+        if self._found:
+            check_columns(self._columns, "", set(self._found))
+        self._columns = self._columns or {name: name for name in self._found}
+        return dict.fromkeys(self._columns, TEXT)
+
+    def record(self, row: Row) -> Record:
+        """The columns; null where the row lacks one."""
+        return {name: row.data.get(column) for name, column in self._columns.items()}
+
+
 def check_columns(columns: Mapping[str, str], row_id: str, available: set[str]) -> None:
     """Check what the job asks of the rows' own columns.
 
@@ -94,16 +129,27 @@ class PartsProjection:
     Args:
         name: The format.
         columns: Part -> column of the rows, as far as the job says.
-        labels: The classes in order, where the format has a label; empty takes those that occur,
+        labels: The classes in order, where the format has classes; empty takes those that occur,
             sorted.
+        named: Whether records hold a class by its name, for files that cannot name numbers. A
+            format with a column for the names has both all the same.
     """
 
-    def __init__(self, name: str, columns: Mapping[str, str], labels: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        columns: Mapping[str, str],
+        labels: Sequence[str] = (),
+        *,
+        named: bool = False,
+    ) -> None:
         self._name = name
         self._format = FORMATS[name]
         self._given = columns
         self._sources: dict[str, str] = {}
         self._classes = _Classes(labels)
+        self._labelled = self._format.kind("label") == "label"
+        self._named = named and "label_text" not in self._format.columns
 
     def survey(self, row: Row) -> None:
         """Check that every part is there; the first row decides which columns they come from."""
@@ -111,36 +157,44 @@ class PartsProjection:
             # A part that may be left out may be so in the first row and turn up later.
             optional = {c for part, c in self._given.items() if part in self._format.optional}
             self._sources = resolve(self._name, self._given, row.data.keys() | optional)
-        for part, column in self._sources.items():
-            value = row.data.get(column)
-            if part == "label":
-                self._classes.add(value, column, row.id)
-            elif not isinstance(value, str) and not self._may_be_left_out(part, value):
-                problem = (
-                    f"column '{column}' holds {_shown(value)} in row {row.id}; "
-                    f"'{part}' of format '{self._name}' is text"
-                )
-                fix = "filter such rows out with a stage, or name another column"
-                raise UsageError(problem, fix=fix, key="columns")
+        parts = self._parts(row)
+        if "label" in parts and self._labelled:
+            self._classes.add(parts["label"], self._sources["label"], row.id)
+        fault = self._format.fault(parts) if self._format.fault else ""
+        if fault:
+            problem = f"row {row.id} has {fault}, which format '{self._name}' cannot hold"
+            raise UsageError(problem, fix=_FILTER, key="columns")
 
     def types(self) -> dict[str, Type]:
-        """The declared types, with the classes that were found."""
-        label = Type("label", names=tuple(self._classes.names()))
-        return {
-            name: label if type_.kind == "label" else type_
-            for name, type_ in self._format.columns.items()
-        }
+        """The declared types, with the classes that were found.
+
+        Raises:
+            UsageError: All rows are of one class, and the job declares no others.
+        """
+        if not self._labelled:
+            return dict(self._format.columns)
+        names = tuple(self._classes.names(self._sources.get("label", "label")))
+        return {**self._format.columns, "label": Type("label", names=names)}
 
     def record(self, row: Row) -> Record:
         """The row's parts, put together."""
-        parts = {part: row.data.get(column) for part, column in self._sources.items()}
-        parts = {p: v for p, v in parts.items() if not self._may_be_left_out(p, v)}
-        if "label" in parts:
-            parts["label"] = self._classes.index(parts["label"])
+        parts = self._parts(row)
+        if self._labelled:
+            name = label_name(parts["label"])
+            parts["label"] = name if self._named else self._classes.index(name)
+            if "label_text" in self._format.columns:
+                parts["label_text"] = name
         return self._format.build(parts)
 
-    def _may_be_left_out(self, part: str, value: JSON) -> bool:
-        return value is None and part in self._format.optional
+    def _parts(self, row: Row) -> Record:
+        """The parts that the row has, each checked."""
+        parts: Record = {}
+        for part, column in self._sources.items():
+            if row.data.get(column) is None and part in self._format.optional:
+                continue
+            use = f"'{part}' of format '{self._name}'"
+            parts[part] = part_of(row, column, self._format.kind(part), use)
+        return parts
 
 
 class _Classes:
@@ -150,34 +204,41 @@ class _Classes:
         self._declared = list(labels)
         self._values: set[JSON] = set()
         self._kind: type = type(None)
+        self._first = ""
         self._indices: dict[str, int] = {}
 
     def add(self, value: JSON, column: str, row: str) -> None:
         if not isinstance(value, str | int):
-            problem = f"column '{column}' holds {_shown(value)} in row {row}, which is no label"
-            raise UsageError(problem, fix="filter such rows out with a stage", key="label")
+            problem = f"column '{column}' holds {shown(value)} in row {row}, which is no label"
+            raise UsageError(problem, fix=_FILTER, key="label")
         if self._values and type(value) is not self._kind:
-            problem = f"column '{column}' holds {_shown(value)} in row {row} and other types before"
+            problem = f"column '{column}' holds {shown(value)} in row {row} and other types before"
             raise UsageError(problem, fix="give all labels one type", key="label")
-        if self._declared and _text(value) not in self._declared:
-            problem = f"column '{column}' holds {_shown(value)} in row {row}"
+        if self._declared and label_name(value) not in self._declared:
+            problem = f"column '{column}' holds {shown(value)} in row {row}"
             raise UsageError(problem, fix="add it to 'labels', or filter it out", key="labels")
+        self._first = self._first or row
         self._kind = type(value)
         self._values.add(value)
 
-    def names(self) -> list[str]:
-        return self._declared or [_text(value) for value in sorted(self._values)]
+    def names(self, column: str) -> list[str]:
+        if not self._declared and len(self._values) == 1:
+            only = shown(next(iter(self._values)))
+            problem = (
+                f"column '{column}' holds one class, {only}, in row {self._first} and all others"
+            )
+            fix = (
+                f"name all classes with 'labels', such as [{label_name(min(self._values))}, other]"
+            )
+            raise UsageError(problem, fix=fix, key="labels")
+        return self._declared or [label_name(value) for value in sorted(self._values)]
 
-    def index(self, value: JSON) -> int:
+    def index(self, name: str) -> int:
         if not self._indices:
-            self._indices = {name: index for index, name in enumerate(self.names())}
-        return self._indices[_text(value)]
+            self._indices = {name: index for index, name in enumerate(self.names(""))}
+        return self._indices[name]
 
 
-def _text(label: JSON) -> str:
+def label_name(label: JSON) -> str:
+    """The name of a class: the text itself, or a number or truth value as JSON writes it."""
     return label if isinstance(label, str) else canonical(label)
-
-
-def _shown(value: JSON) -> str:
-    text = canonical(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath, PureWindowsPath
 
+from pipelines.files import dump_yaml
 from pipelines.rows import JSON
 
 _LOCAL = re.compile(r"(file:/+|~[\w.-]*/|/[^/\s][^/\n]*/|[A-Za-z]:[\\/]|\\\\)[^\n]*")
@@ -28,6 +29,27 @@ def public(value: JSON) -> JSON:
     if isinstance(value, list | tuple):
         return [public(item) for item in value]
     return value
+
+
+def public_job(job: Mapping[str, JSON]) -> dict[str, JSON]:
+    """A job as a card may show it.
+
+    The text of a prompt stays as it is, whatever it looks like; only its name may be a path.
+    """
+    prompts = {public(name): text for name, text in job["prompts"].items()}
+    rest = {key: value for key, value in job.items() if key != "prompts"}
+    return {**public(rest), "prompts": prompts}
+
+
+def public_jobs(manifest: Mapping[str, JSON], job: Mapping[str, JSON]) -> dict[str, str]:
+    """The jobs that made a run, as the text of files: one, or those that it was merged of.
+
+    public_jobs(manifest, job)   # {"job.yaml": "..."} or {"job-1.yaml": "...", "job-2.yaml": ...}
+    """
+    parts = manifest.get("parts")
+    if not parts:
+        return {"job.yaml": dump_yaml(public_job(job))}
+    return {f"job-{part['part']}.yaml": dump_yaml(public_job(part["resolved"])) for part in parts}
 
 
 def _text(text: str) -> str:

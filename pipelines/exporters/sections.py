@@ -1,6 +1,6 @@
 """The sections of a dataset card, each a function that gives Markdown.
 
-counts(run)   ->   ## Counts
+counts(about, run)   ->   ## Counts
 
                    | Stage | Kind | In | Created | Out | Rejected |
                    ...
@@ -12,9 +12,9 @@ from typing import Any
 
 from pipelines.exporters.about import About
 from pipelines.exporters.base import Finished
+from pipelines.exporters.findings import stages_picture
 from pipelines.exporters.markdown import code, details, fence, plain, table
-from pipelines.exporters.public import public
-from pipelines.files import dump_yaml
+from pipelines.exporters.public import public, public_job, public_jobs
 from pipelines.rows import JSON, canonical
 
 _LONGEST = 1000  # characters of one text in the example row
@@ -37,9 +37,17 @@ def summary(about: About, run: Finished) -> str:
 
 def how_it_was_made(run: Finished) -> str:
     """Sources, stages with all their settings, models and prompts."""
-    job = public(run.job)
     parts = ["## How it was made"]
-    parts += [_numbered("Sources", job["sources"]), _numbered("Stages", job["stages"])]
+    merged = run.manifest.get("parts", [])
+    if merged:
+        parts.append(
+            f"{len(merged)} runs were merged: rows that an earlier run has too were left out, and "
+            "the splits were made of what they have together."
+        )
+    for job, numbers in _jobs(run):
+        runs = f" of run {numbers}" if merged else ""
+        parts.append(_numbered(f"Sources{runs}", public(job["sources"])))
+        parts.append(_numbered(f"Stages{runs}", public(job["stages"])))
     if run.manifest["models"]:
         parts.append(_models(public(run.manifest["models"])))
     if run.manifest["prompts"]:
@@ -47,7 +55,17 @@ def how_it_was_made(run: Finished) -> str:
     return "\n\n".join(parts)
 
 
-def counts(run: Finished) -> str:
+def _jobs(run: Finished) -> list[tuple[Mapping[str, Any], str]]:
+    """The different jobs that made the rows, each with the numbers of the merged runs it made."""
+    found: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
+    for part in run.manifest.get("parts", []):
+        job = part["resolved"]
+        same = canonical({key: job[key] for key in ("sources", "stages")})
+        found.setdefault(same, (job, []))[1].append(str(part["part"]))
+    return [(job, ", ".join(numbers)) for job, numbers in found.values()] or [(run.job, "")]
+
+
+def counts(about: About, run: Finished) -> str:
     """The funnel as the manifest has it."""
     rows = [
         (
@@ -63,12 +81,41 @@ def counts(run: Finished) -> str:
     return "\n\n".join(
         [
             "## Counts",
+            *stages_picture(about),
             "For every stage, in + created = out + rejected.",
             table(("Stage", "Kind", "In", "Created", "Out", "Rejected"), rows),
             f"The run ended with {run.manifest['rows']} rows. Why it ended: "
             f"{plain(run.manifest['stop'])}.",
         ]
     )
+
+
+def reports(run: Finished) -> str:
+    """What stages found out about all rows together; empty where none did."""
+    said: Mapping[str, Mapping[str, Any]] = run.manifest.get("reports", {})
+    parts = ["## Findings"] if said else []
+    for stage, report in said.items():
+        parts.append(f"### {plain(stage)}")
+        numbers = [f"{key} {plain(value)}" for key, value in report.items() if _is_scalar(value)]
+        parts += [", ".join(numbers)] if numbers else []
+        for title, value in report.items():
+            if isinstance(value, Mapping):
+                parts.append(table((plain(title), "rows"), list(value.items())))
+            elif isinstance(value, list) and value:
+                lines = [[_cell(item) for item in entry.values()] for entry in value]
+                parts.append(table(tuple(plain(key) for key in value[0]), lines))
+    return "\n\n".join(parts)
+
+
+def _is_scalar(value: JSON) -> bool:
+    return not isinstance(value, Mapping | list)
+
+
+def _cell(value: JSON) -> JSON:
+    """A value of a report in one cell: counts by name in a row."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {count}" for name, count in value.items())
+    return value
 
 
 def splits(about: About) -> str:
@@ -79,8 +126,14 @@ def splits(about: About) -> str:
     ]
     kept = (
         "All rows that come from one source row (its replies and variants) are in the same split. "
-        "Rows of different source rows may resemble each other, unless a stage removed such rows."
     )
+    if about.together:
+        kept += plain(about.together)
+    else:
+        kept += (
+            "Rows of different source rows may resemble each other, unless a stage removed such "
+            "rows."
+        )
     if about.label:
         kept += f" As nearly as that allows, {code(about.label)} is spread alike over the splits."
     missing = [split for split in about.rows if split not in about.files]
@@ -111,21 +164,20 @@ def columns(about: About) -> str:
 
 
 def reproduce(run: Finished) -> str:
-    """The command, the job, and what has to be the same."""
-    job = {key: value for key, value in run.job.items() if key != "prompts"}
-    # The text of a prompt stays as it is, whatever it looks like; only its name may be a path.
-    prompts = {public(name): text for name, text in run.job["prompts"].items()}
+    """The commands, the jobs, and what has to be the same."""
+    jobs = public_jobs(run.manifest, run.job)
+    save = "the job below as `job.yaml`" if len(jobs) == 1 else "the jobs below under their names"
     parts = [
         "## Reproduce",
-        "Save the job below as `job.yaml`. With the same sources, models, versions and class of "
-        "machine, this makes the same bytes:"
+        f"Save {save}. With the same sources, models, versions and class of machine, this makes "
+        "the same bytes:"
         if run.manifest.get("reproducible", True)
-        else "Save the job below as `job.yaml`. A limit of time ended this run, so another one may "
-        "end elsewhere:",
-        fence("textmill run job.yaml --out run", "sh"),
-        details("job.yaml", fence(dump_yaml({**public(job), "prompts": prompts}), "yaml")),
+        else f"Save {save}. A limit of time ended this run, so another one may end elsewhere:",
+        fence("\n".join(_commands(run, list(jobs))), "sh"),
+        *(details(name, fence(text, "yaml")) for name, text in jobs.items()),
     ]
-    if public(job) != job or prompts.keys() != run.job["prompts"].keys():
+    private = [part["resolved"] for part in run.manifest.get("parts", [])] or [run.job]
+    if any(public_job(job) != job for job in private):
         parts.append(
             "Absolute paths and server addresses are left out of this card: put your own in the "
             "place of `(local)/...` and `(server)`."
@@ -134,6 +186,14 @@ def reproduce(run: Finished) -> str:
     lines = [*made_with.items(), ("machine", _inline(public(run.manifest["machine"])))]
     parts.append(table(("Made with", "Version"), lines))
     return "\n\n".join(parts)
+
+
+def _commands(run: Finished, jobs: list[str]) -> list[str]:
+    if not run.manifest.get("parts"):
+        return ["textmill run job.yaml --out run"]
+    runs = [f"run-{number}" for number in range(1, len(jobs) + 1)]
+    made = [f"textmill run {job} --out {name}" for job, name in zip(jobs, runs, strict=True)]
+    return [*made, f"textmill merge {' '.join(runs)} --out run"]
 
 
 def license_note(about: About, run: Finished) -> str:
@@ -145,8 +205,7 @@ def license_note(about: About, run: Finished) -> str:
     )
     parts = ["## License", chosen]
     parts.append(
-        "The terms of its sources apply to what was taken from them: "
-        f"{', '.join(_source(source) for source in public(run.job)['sources'])}."
+        f"The terms of its sources apply to what was taken from them: {', '.join(_sources(run))}."
     )
     for name, model in public(run.manifest["models"]).items():
         terms = plain(model.get("license") or "not stated by the model")
@@ -202,6 +261,11 @@ def _prompts(run: Finished) -> str:
         for name, sha in run.manifest["prompts"].items()
     ]
     return "\n\n".join(["### Prompts", *blocks])
+
+
+def _sources(run: Finished) -> list[str]:
+    found = (_source(source) for job, _ in _jobs(run) for source in public(job)["sources"])
+    return list(dict.fromkeys(found))
 
 
 def _source(source: Mapping[str, JSON]) -> str:

@@ -11,9 +11,10 @@ joined by "+", and so unites them: whatever shares a parent, however indirectly,
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import NamedTuple
 
+from pipelines.exporters.groups import Groups
 from pipelines.rows import digest
 
 
@@ -31,7 +32,10 @@ class _Piece(NamedTuple):
 
 
 def assign(
-    sizes: Mapping[tuple[str, str], int], shares: Mapping[str, float], seed: int
+    sizes: Mapping[tuple[str, str], int],
+    shares: Mapping[str, float],
+    seed: int,
+    groups: Groups | None = None,
 ) -> dict[str, str]:
     """The split of every family, with sizes as near to the shares as whole families allow.
 
@@ -51,23 +55,65 @@ def assign(
             not wanted.
         shares: Split -> its part of the rows; all positive. Only their proportions matter.
         seed: The job's seed.
+        groups: What else has to stay together; left out, the families that joined ones unite.
 
     Returns:
         Family, as in `sizes`, -> split.
     """
-    unions = _Unions(family for family, _ in sizes)
+    unions = _with_families(groups, sizes)
     totals: Counter[str] = Counter()
     for (family, _), rows in sizes.items():
-        totals[unions.group(family)] += rows
+        totals[unions.name(family)] += rows
     pieces = sorted(
         _Piece(-totals[group], int(digest(seed, group), 16), group, label, rows)
         for (family, label), rows in sizes.items()
-        for group in (unions.group(family),)
+        for group in (unions.name(family),)
     )
     rooms = _Rooms(pieces, shares)
     placed = {group: rooms.take(labels) for group, labels in _groups(pieces)}
     _fill_empty(placed, pieces, largest_remainder(sum(sizes.values()), shares))
-    return {family: placed[unions.group(family)] for family, _ in sizes}
+    return {family: placed[unions.name(family)] for family, _ in sizes}
+
+
+def assign_by_hash(
+    families: Iterable[str],
+    shares: Mapping[str, float],
+    seed: int,
+    groups: Groups | None = None,
+) -> dict[str, str]:
+    """The split of every family by a hash of its group's name and the seed alone.
+
+    A family that comes or goes moves no other one, as long as it does not unite two groups. The
+    shares are met on average: a split of share p has, of n groups of one size, p n with a standard
+    deviation of sqrt(p (1 - p) n), and may be empty.
+
+    Args:
+        families: The families, joined or not.
+        shares: As for `assign`.
+        seed: As for `assign`.
+        groups: As for `assign`.
+
+    Returns:
+        Family -> split.
+    """
+    names = list(families)
+    united = _with_families(groups, ((name, "") for name in names))
+    return {family: _drawn(digest(seed, united.name(family)), shares) for family in names}
+
+
+def _drawn(name: str, shares: Mapping[str, float]) -> str:
+    """The split in whose part of the range from 0 to 1 the 64 bits of a hash lie."""
+    exact = {split: Fraction(str(share)) for split, share in shares.items()}
+    place = Fraction(int(name, 16), 1 << 64) * sum(exact.values())
+    bounds = accumulate(exact.values())
+    return next(split for split, bound in zip(exact, bounds, strict=True) if place < bound)
+
+
+def _with_families(groups: Groups | None, sizes: Iterable[tuple[str, str]]) -> Groups:
+    united = groups or Groups()
+    for family, _ in sizes:
+        united.add(family)
+    return united
 
 
 def largest_remainder(total: int, shares: Mapping[str, float]) -> dict[str, int]:
@@ -83,37 +129,6 @@ def largest_remainder(total: int, shares: Mapping[str, float]) -> dict[str, int]
     for name in by_remainder[: total - sum(sizes.values())]:
         sizes[name] += 1
     return sizes
-
-
-class _Unions:
-    """Union-find over the families that occur in a joined one; all others are groups of their own.
-
-    A group is named after its smallest family, so its name does not depend on the order of unions.
-    """
-
-    def __init__(self, families: Iterable[str]) -> None:
-        self._parent: dict[str, str] = {}
-        for family in families:
-            if "+" in family:
-                first, *others = family.split("+")
-                for other in others:
-                    self._unite(first, other)
-
-    def group(self, family: str) -> str:
-        """The name of the group that `family`, joined or not, belongs to."""
-        return self._root(family.split("+", 1)[0])
-
-    def _root(self, family: str) -> str:
-        root = family
-        while (parent := self._parent.get(root, root)) != root:
-            root = parent
-        while (parent := self._parent.get(family, family)) != root:
-            self._parent[family], family = root, parent
-        return root
-
-    def _unite(self, one: str, other: str) -> None:
-        low, high = sorted((self._root(one), self._root(other)))
-        self._parent[high] = low
 
 
 class _Rooms:

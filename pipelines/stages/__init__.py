@@ -17,39 +17,75 @@ from pipelines.stages.base import (
     drive,
 )
 from pipelines.stages.clean import Clean
-from pipelines.stages.dedup import Dedup
+from pipelines.stages.dedup.stage import Dedup
 from pipelines.stages.explode import Explode
 from pipelines.stages.generate import Generate
 from pipelines.stages.grounded import Grounded
+from pipelines.stages.heuristics.stage import Heuristics
+from pipelines.stages.judging.classify import Classify
+from pipelines.stages.judging.entailment import Entailment
+from pipelines.stages.judging.judge import Judge
+from pipelines.stages.judging.rank import Rank
+from pipelines.stages.judging.relabel import Relabel
+from pipelines.stages.judging.reward import Reward
+from pipelines.stages.language import Language
 from pipelines.stages.length import LengthFilter
 from pipelines.stages.likelihood import Likelihood
+from pipelines.stages.overlap.copying import Copying
+from pipelines.stages.overlap.decontaminate import Decontaminate
 from pipelines.stages.pattern import Pattern
+from pipelines.stages.perplexity import Perplexity
 from pipelines.stages.retrieve import Retrieve
 from pipelines.stages.runnable import RunnableStage
+from pipelines.stages.safety.balance import Balance
+from pipelines.stages.safety.bias import Bias
+from pipelines.stages.safety.claims import Claims
+from pipelines.stages.safety.pii import Pii
+from pipelines.stages.safety.secrets import Secrets
+from pipelines.stages.safety.swap_groups import SwapGroups
+from pipelines.stages.safety.toxicity import Toxicity
 
 __all__ = [
     "STAGES",
     "Ask",
     "BackTranslate",
+    "Balance",
+    "Bias",
+    "Claims",
+    "Classify",
     "Clean",
     "Context",
+    "Copying",
+    "Decontaminate",
     "Dedup",
     "Embed",
+    "Entailment",
     "Explode",
     "Filter",
     "Generate",
     "Grounded",
+    "Heuristics",
     "JobView",
+    "Judge",
+    "Language",
     "LengthFilter",
     "Likelihood",
     "Map",
     "ModelStage",
     "Paraphrase",
     "Pattern",
+    "Perplexity",
+    "Pii",
+    "Rank",
+    "Relabel",
     "Retrieve",
+    "Reward",
     "RunnableStage",
+    "Secrets",
     "Stage",
     "State",
+    "SwapGroups",
+    "Toxicity",
     "Work",
     "drive",
 ]

@@ -85,6 +85,10 @@ class JobView(Protocol):
     def need(self, columns: set[str], *, key: str = "") -> None:
         """Raises UsageError where the rows that reach the stage may lack one of `columns`."""
 
+    @property
+    def rows(self) -> int | None:
+        """How many rows the job wants; None where it takes all."""
+
 
 class Context(Protocol):
     """What a stage may use while it runs."""
@@ -110,6 +114,10 @@ class Context(Protocol):
     @property
     def state(self) -> Any:
         """What `open_state` gave, once a run."""
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows the job wants; None where it takes all."""
 
     def shared(self, key: str, make: Callable[[], T]) -> T:
         """What `make` gave when this stage first asked for `key` in this run: an index, say."""
@@ -168,6 +176,15 @@ class Stage(BaseModel):
     def open_state(self) -> State | None:
         """A new, empty memory for one run; None for a stage that has none."""
         return None
+
+    def report(self, rows: Iterable[Row], wanted: int | None) -> dict[str, JSON]:
+        """What the manifest and the card say of a run's accepted rows on behalf of this stage.
+
+        Args:
+            rows: The accepted rows, in order.
+            wanted: How many rows the job wants; None where it takes all.
+        """
+        return {}
 
     def run(self, rows: Iterator[Row], context: Context) -> Iterator[Outcome]:
         """Take the rows of one block to rows and rejections, in order.

@@ -20,7 +20,7 @@ from pydantic import Field, field_validator
 from pipelines.numbers import numbers
 from pipelines.rows import JSON, Fault, Row
 from pipelines.stages.base import STAGES, Filter
-from pipelines.stages.columns import read_text
+from pipelines.stages.columns import read_text, strings
 
 _WORD = re.compile(r"[^\W\d_]+")
 _APOSTROPHE = re.compile(r"['’](?:s|re|ve|ll|d|m|t)\b", re.I)  # noqa: RUF001
@@ -91,7 +91,7 @@ class Grounded(Filter):
         missing_columns = [column for column in self._sources() if column not in row.data]
         if missing_columns:
             return Fault("missing_column", {"column": missing_columns[0]})
-        source = "\n".join(s for column in self._sources() for s in _strings(row.data[column]))
+        source = "\n".join(s for column in self._sources() for s in strings(row.data[column]))
         share, missing = unsupported(text, source)
         strange = sorted(numbers(text) - numbers(source))
         if share < self.min_share or strange:
@@ -104,7 +104,7 @@ class Grounded(Filter):
     @staticmethod
     def _adds(text: str, said: JSON) -> bool:
         """Whether `text` has a content word or a number that `said` has not."""
-        before = "\n".join(_strings(said))
+        before = "\n".join(strings(said))
         return bool(unsupported(text, before)[1] or numbers(text) - numbers(before))
 
     def _sources(self) -> tuple[str, ...]:
@@ -141,17 +141,3 @@ def stem(word: str) -> str:
     doubled = len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aeiouls"
     word = word[:-1] if doubled else word
     return word[:-1] if word.endswith("e") and len(word) > 3 else word
-
-
-def _strings(value: JSON) -> Iterator[str]:
-    """All text in a JSON value: a passage, a list of passages, objects that hold them."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield str(value)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _strings(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _strings(item)

@@ -17,6 +17,7 @@ from chains.decoding.search import Request, Vocabulary
 from chains.engine.attention_engine import AttentionEngine
 from chains.engine.batches import decode_all
 from chains.engine.plain import PlainEngine
+from chains.engine.scoring import Pair
 from chains.models import ModelSpec, open_model
 from chains.models.scores import Scoring, score_all
 from chains.models.scripted import ScriptedChat
@@ -51,13 +52,14 @@ def tokens(count: int, seed: int) -> tuple[int, ...]:
 
 
 PAIRS = [
-    (tokens(5, 1), tokens(4, 2)),
-    (tokens(5, 1), tokens(7, 3)),
-    (tokens(64, 4), tokens(1, 5)),
-    (tokens(65, 4), tokens(3, 6)),
-    (tokens(200, 7), tokens(90, 8)),
-    (tokens(30, 9), ()),
-    (tokens(1, 10), tokens(300, 11)),
+    Pair(tokens(5, 1), tokens(4, 2)),
+    Pair(tokens(5, 1), tokens(7, 3)),
+    Pair(tokens(64, 4), tokens(1, 5)),
+    Pair(tokens(65, 4), tokens(3, 6), head=40),
+    Pair(tokens(70, 4), tokens(3, 6), head=40),
+    Pair(tokens(200, 7), tokens(90, 8), head=200),
+    Pair(tokens(30, 9), ()),
+    Pair(tokens(1, 10), tokens(300, 11)),
 ]
 
 
@@ -72,10 +74,10 @@ def expected(model: Any, prompt: Sequence[int], target: Sequence[int]) -> list[f
 def test_scores_are_those_of_a_plain_forward_pass(family: str) -> None:
     longer = {"gpt2": {"n_positions": 512}}.get(family, {"max_position_embeddings": 512})
     model = tiny_causal(family, **({} if family in {"bloom", "mamba"} else longer))
-    wanted = [expected(model, *pair) for pair in PAIRS]
+    wanted = [expected(model, pair.prompt, pair.target) for pair in PAIRS]
     stock = family in {"bloom", "mamba"}
     found = (PlainEngine(model) if stock else AttentionEngine(model)).score(PAIRS)
-    assert [len(each) for each in found] == [len(target) for _, target in PAIRS]
+    assert [len(each) for each in found] == [len(pair.target) for pair in PAIRS]
     for mine, its in zip(found, wanted, strict=True):
         assert mine == pytest.approx(its, abs=1e-4)
 
@@ -99,7 +101,7 @@ def test_a_greedy_reply_has_the_score_of_its_tokens() -> None:
     found = dict(item for part in decode_all(engine, tasks, vocabulary, 16) for item in part)
     for index, prompt in enumerate(prompts):
         (generated,) = found[index]
-        ((*logprobs,),) = engine.score([(prompt, generated.tokens)])
+        ((*logprobs,),) = engine.score([Pair(prompt, generated.tokens)])
         assert sum(logprobs) == pytest.approx(generated.logprob, abs=1e-3)
 
 
@@ -185,9 +187,9 @@ class BrittleEngine:
 
     def score(self, pairs: Any) -> list[list[float]]:
         self.batches.append(len(pairs))
-        if any(9 in target for _, target in pairs):
+        if any(9 in pair.target for pair in pairs):
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: tried 9 bytes")
-        return [[math.nan if token == 8 else -float(token) for token in t] for _, t in pairs]
+        return [[math.nan if token == 8 else -float(token) for token in p.target] for p in pairs]
 
 
 def test_one_target_that_fails_leaves_the_others() -> None:

@@ -133,3 +133,39 @@ def save_t5(folder: Path) -> Path:
 
 def edit_json(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+CLASSIFIERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "bert": ("Bert", {k: v for k, v in SIZES.items() if "bos" not in k and "eos" not in k}),
+    "roberta": ("Roberta", {**SIZES, "max_position_embeddings": 258, "type_vocab_size": 1}),
+    "deberta-v2": (
+        "DebertaV2",
+        {**SIZES, "relative_attention": True, "pos_att_type": ["p2c", "c2p"], "type_vocab_size": 0},
+    ),
+    "xlnet": (
+        "XLNet",
+        {"vocab_size": 320, "d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 48,
+         "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2},
+    ),
+    "llama": ("Llama", GROUPED),
+}  # fmt: skip
+
+
+def save_classifier(folder: Path, family: str, labels: tuple[str, ...], **changes: Any) -> Path:
+    """A sequence classifier with weights far enough apart that its labels differ."""
+    name, sizes = CLASSIFIERS[family]
+    named = {"id2label": dict(enumerate(labels)), "num_labels": len(labels)}
+    config = getattr(transformers, f"{name}Config")(**{**sizes, **named, **changes})
+    torch.manual_seed(0)
+    model = transformers.AutoModelForSequenceClassification.from_config(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(4)
+    model.save_pretrained(folder)
+    tiny_tokenizer(
+        pad_token="<pad>",
+        model_max_length=10**9,
+        padding_side="left" if name == "XLNet" else "right",
+    ).save_pretrained(folder)
+    return folder

@@ -27,9 +27,11 @@ class FakeContext:
         *,
         prompts: Mapping[str, str] | None = None,
         cosine: float = 0.9,
+        rows: int | None = None,
     ) -> None:
         self.stage = stage
         self.state = stage.open_state()
+        self.rows = rows
         self.asked: list[Ask] = []
         self.embedded: list[str] = []
         self._script = script
@@ -90,10 +92,12 @@ class FakeJob:
         prompts: Mapping[str, str] | None = None,
         models: Sequence[str] = (),
         columns: Sequence[str] = (),
+        rows: int | None = None,
     ) -> None:
         self._prompts = dict(prompts or {})
         self._models = models
         self._columns = set(columns)
+        self.rows = rows
 
     def prompt(self, name: str, *, key: str = "") -> Prompt:
         if name not in self._prompts:

@@ -92,7 +92,7 @@ def from_words(line: str, *words: str) -> Case:
 
 
 NAME_FIX = "use letters, digits, '-' and '_', 64 at most, a letter or digit first"
-STAGES = "back_translate, clean, ..."  # and those that tests have added
+STAGES = "back_translate, balance, ..."  # and those that tests have added
 FIND_PATH = "give a path from the working folder, the job's folder or the project's"
 TEMPLATE = "a template holds variables, filters, 'if' and 'for'"
 SECRET = "sk-very-secret"
@@ -396,7 +396,7 @@ STAGE_SETTINGS = {
     ),
     "too many rows rejected": from_job(
         "100% of the rows were rejected, the job allows 50%; "
-        "fix: look at the reasons, or raise max_reject_rate",
+        "fix: look at the reasons, raise max_reject_rate, or give --keep-going",
         stage("kind: pattern, field: question, require: [zzz]").replace(
             "rows: 4", "max_reject_rate: 0.5"
         ),
@@ -476,11 +476,12 @@ SOURCES_AND_MODELS = {
 EXPORTS = {
     "unknown": from_job(
         "job.yaml:15: exports.0.kind: unknown exporter 'json'; "
-        "fix: write 'jsonl' (known: hf_dataset, jsonl)",
+        "fix: write 'jsonl' (known: argilla, axolotl, batch, beir, csv, hf_dataset, jsonl, "
+        "llama_factory, lm_eval, parquet)",
         changed("kind: jsonl", "kind: json"),
     ),
     "unknown format": from_job(
-        "job.yaml:15: exports.0.format: found 'alpacca'; fix: use one of: classification, ...",
+        "job.yaml:15: exports.0.format: found 'alpacca'; fix: write 'alpaca' (known: ...",
         changed("kind: jsonl", "kind: hf_dataset, format: alpacca"),
     ),
     "splits": from_job(
@@ -616,7 +617,12 @@ COMMAND_LINE = {
         "job.yaml: exists already; fix: take another name", "init", "job"
     ),
     "export in no format": from_words(
-        "--format: unknown exporter 'jsonlines'; fix: write 'jsonl' (known: hf_dataset, jsonl)",
+        "--format: unknown exporter or format 'jsonlines'; fix: write 'jsonl' (exporters: argilla, "
+        "axolotl, batch, beir, csv, hf_dataset, jsonl, llama_factory, lm_eval, parquet; formats: "
+        "text, prompt-only, prompt-completion, messages, conversational-prompt-only, "
+        "conversational-prompt-completion, preference, implicit-preference, "
+        "conversational-preference, unpaired-preference, stepwise, instruction, alpaca, sharegpt, "
+        "openai, pairs, triplets, scored-pairs, classification, setfit, ragas)",
         "export",
         "run",
         "--format",

@@ -154,10 +154,23 @@ def test_too_many_rejections_end_with_a_code_of_their_own_and_keep_the_rows(job:
     assert ended.code == 5
     assert re.fullmatch(
         r"error: \d+% of the rows were rejected, the job allows 5%; "
-        r"fix: look at the reasons, or raise max_reject_rate\n",
+        r"fix: look at the reasons, raise max_reject_rate, or give --keep-going\n",
         ended.err,
     )
     assert len(rows(job)) == 6
+    warned = textmill(job, "resume", "run", "--ledger", "ledger.sqlite", "--keep-going")
+    assert warned.code == 0
+    assert re.fullmatch(r"warning: \d+% of the rows were rejected, the job allows 5%\n", warned.err)
+
+
+def test_a_run_that_keeps_going_only_warns_of_too_many_rejections(job: Path) -> None:
+    words = ("--set", "max_reject_rate=0.05", "--keep-going")
+    ended = textmill(job, "run", "job.yaml", *HERE, *words)
+    assert (ended.code, len(rows(job))) == (0, 6)
+    assert "the job allows 5%" in ended.err
+    few = ("--out", "b", "--rows", "100", "--set", "passes=1", *words)
+    short = textmill(job, "run", "job.yaml", *few)
+    assert short.code == 5, "fewer rows than wanted stay an error"
 
 
 def test_ls_shows_how_runs_ended(job: Path) -> None:

@@ -1,3 +1,4 @@
+import gzip
 import re
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,7 @@ def test_the_head_is_what_the_hub_and_load_dataset_read(tmp_path: Path) -> None:
     exported(exporter, questions(30), tmp_path / "dataset")
     data = DatasetCard.load(tmp_path / "dataset" / "README.md").data.to_dict()
     files = {
-        config: [
-            {"split": split, "path": f"{config}/{split}-00000-of-00001.parquet"} for split in SPLITS
-        ]
+        config: [{"split": split, "path": f"{config}/{split}-*.parquet"} for split in SPLITS]
         for config in ("data", "lineage")
     }
     assert data == {
@@ -237,7 +236,8 @@ def structure(card: str) -> list[tuple[str, int]]:
 
 @pytest.mark.parametrize("text", [HOSTILE, "---\na: b\n---", "a|b\\|c", "~~~\n$$"])
 def test_nothing_in_the_data_can_break_the_card(text: str, tmp_path: Path) -> None:
-    for name, part in (("harmless", "word"), ("hostile", text)):
+    harmless = "word" if len(text.split()) < 3 else "three harmless words"
+    for name, part in (("harmless", harmless), ("hostile", text)):
         run = hostile_run(part)
         exporter = HfDataset(pretty_name=part)
         place(lambda folder, run=run, e=exporter: e.write(run, folder), tmp_path / name)
@@ -253,3 +253,94 @@ def test_nothing_in_the_data_can_break_the_card(text: str, tmp_path: Path) -> No
 )
 def test_size_category(rows: int, word: str) -> None:
     assert size_category(rows) == word
+
+
+def png_size(data: bytes) -> tuple[int, int]:
+    assert data.startswith(b"\x89PNG\r\n\x1a\n")
+    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+
+
+def test_the_pictures_that_the_card_shows_are_there_and_the_same_each_time(tmp_path: Path) -> None:
+    found = []
+    for name in ("one", "two"):
+        exported(HfDataset(), questions(30), tmp_path / name)
+        images = tmp_path / name / "images"
+        found.append({path.name: path.read_bytes() for path in images.iterdir()})
+    assert found[0] == found[1]
+    shown = re.findall(r"!\[[^\]]+\]\(images/([a-z]+\.png)\)", card_of(tmp_path / "one"))
+    assert sorted(shown) == sorted(found[0]) == ["lengths.png", "openings.png", "stages.png"]
+    for data in found[0].values():
+        width, height = png_size(data)
+        assert width == 1152
+        assert 100 < height < 2000
+        assert b"tIME" not in data
+        assert b"matplotlib" not in data.lower()
+
+
+def test_the_user_s_own_settings_of_matplotlib_change_no_picture(tmp_path: Path) -> None:
+    import matplotlib as mpl
+
+    exported(HfDataset(), questions(9), tmp_path / "one")
+    with mpl.rc_context({"font.size": 20, "axes.facecolor": "red", "savefig.dpi": 50}):
+        exported(HfDataset(), questions(9), tmp_path / "two")
+        assert mpl.rcParams["font.size"] == 20
+    for name in ("stages", "lengths", "openings"):
+        files = [(tmp_path / run / "images" / f"{name}.png").read_bytes() for run in ("one", "two")]
+        assert files[0] == files[1]
+
+
+def test_figures_are_those_of_the_texts(tmp_path: Path) -> None:
+    answers = ["one two three", "one two three", "four five six seven", "a b c d e f g h"]
+    rows = rows_of([{"answer": text, "label": "good"} for text in answers])
+    exported(HfDataset(), rows, tmp_path / "dataset")
+    table = tables(section(card_of(tmp_path / "dataset"), "Figures"))[0]
+    data = "\n".join(answers).encode()
+    ratio = f"{len(data) / len(gzip.compress(data, mtime=0)):.2f}"
+    # 12 different pairs of words of 14; one text of four is a copy.
+    assert table[1:] == [["answer", "4", "3", "3", "8", "0.857", ratio, "25.0%"]]
+
+
+def test_a_dataset_without_texts_has_no_figures(tmp_path: Path) -> None:
+    exported(HfDataset(), rows_of([{"n": 1, "label": "good"}]), tmp_path / "dataset")
+    card = card_of(tmp_path / "dataset")
+    assert "## Figures" not in card
+    assert [path.name for path in (tmp_path / "dataset" / "images").iterdir()] == ["stages.png"]
+    exported(HfDataset(images=False), questions(3), tmp_path / "dataset")
+    assert "![" not in card_of(tmp_path / "dataset")
+    assert not (tmp_path / "dataset" / "images").exists()
+
+
+def test_what_was_found_of_evaluation_sets_is_told(tmp_path: Path) -> None:
+    exported(HfDataset(), questions(3), tmp_path / "none")
+    nothing = section(card_of(tmp_path / "none"), "Contamination")
+    assert nothing.strip() == "No stage compared the rows with evaluation sets."
+    entry = {"stage": "clean", "kind": "decontaminate", "in": 50, "created": 0, "out": 47}
+    entry["rejected"] = {"benchmark_copy:gsm8k": 3}
+    run = finished(questions(3), {"stages": [entry]})
+    place(lambda folder: HfDataset().write(run, folder), tmp_path / "some")
+    told = section(card_of(tmp_path / "some"), "Contamination")
+    assert "`clean` compared 50 rows" in told
+    assert "removed 3: benchmark\\_copy:gsm8k 3." in told
+
+
+def test_the_card_of_a_merged_run_tells_of_every_job(tmp_path: Path) -> None:
+    other = {**JOB, "sources": [{"kind": "records", "path": "more.csv"}]}
+    parts = [
+        {"part": number, "resolved": job} for number, job in enumerate([JOB, other, JOB], start=1)
+    ]
+    run = finished(questions(3), {"parts": parts})
+    place(lambda folder: HfDataset().write(run, folder), tmp_path / "dataset")
+    card = card_of(tmp_path / "dataset")
+    made = section(card, "How it was made")
+    assert "3 runs were merged" in made
+    assert "### Sources of run 1, 3" in made
+    assert "### Sources of run 2" in made
+    assert "records `more.csv`" in section(card, "License")
+    reproduce = section(card, "Reproduce")
+    assert "textmill run job-2.yaml --out run-2\n" in reproduce
+    assert "textmill merge run-1 run-2 run-3 --out run\n" in reproduce
+    assert [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", reproduce, re.S)] == [
+        JOB,
+        other,
+        JOB,
+    ]

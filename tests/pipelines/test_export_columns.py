@@ -22,7 +22,6 @@ def observed(*values: Any) -> Type:
         (["a", None], TEXT),
         ([True, False], Type("bool")),
         ([1, None, -(2**63), 2**63 - 1], INTEGER),
-        ([0.5, float("nan")], NUMBER),
         ([1, 0.5, 2], NUMBER),
         ([0.5, 2**53], NUMBER),
         ([None, None], TEXT),
@@ -59,6 +58,10 @@ def test_type_is_the_narrowest_that_holds_all_values(values: list[Any], expected
         ([2**53 + 1, 0.5], "column 'score' holds fractions in row r1 and whole numbers before it"),
         ([0.5, 2**53 + 1], "column 'score' holds whole numbers in row r1 and fractions before it"),
         ([{}], "column 'score' holds nothing but empty objects"),
+        ([0.5, float("nan")], "column 'score' holds nan in row r1, which is no number of JSON"),
+        ([[float("inf")]], "column 'score[]' holds inf in row r0, which is no number of JSON"),
+        (["a\ud800"], "column 'score' holds text with a lone surrogate at character 1 in row r0"),
+        ([{"\udc00": 1}], "column 'score' holds text with a lone surrogate at character 0 in row"),
         ([[{}]], "column 'score[]' holds nothing but empty objects"),
     ],
 )

@@ -57,7 +57,7 @@ def test_what_json_has_no_form_for_is_named(value: Any, tmp_path: Path) -> None:
     rows = rows_of([{"good": 1, "score": 1}, {"good": 2, "score": value}])
     with pytest.raises(UsageError) as caught:
         exported(Jsonl(), rows, tmp_path / "jsonl")
-    assert caught.value.problem.startswith("column 'score' of row r1 cannot be written as JSON: ")
+    assert caught.value.problem.startswith("column 'score' of row r1 cannot be written as jsonl: ")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.exporters.splits import assign, largest_remainder
+from pipelines.exporters.groups import Groups
+from pipelines.exporters.splits import assign, assign_by_hash, largest_remainder
 
 Sizes = dict[tuple[str, str], int]
 
@@ -183,3 +184,41 @@ def test_shares_are_the_decimals_they_are_written_as() -> None:
     assert largest_remainder(100, {"a": 0.29, "b": 0.71}) == {"a": 29, "b": 71}
     # 3.5 and 6.5 tie, but 0.35 is less than 35/100 in binary.
     assert largest_remainder(10, {"a": 0.35, "b": 0.65}) == {"a": 4, "b": 6}
+
+
+@given(sizes(families), shares, st.integers(0, 9), st.data())
+def test_by_hash_rows_that_are_added_move_no_others(
+    of: Sizes, parts: dict[str, float], seed: int, data: st.DataObject
+) -> None:
+    names = [family for family, _ in of]
+    kept = data.draw(st.lists(st.sampled_from(names), unique=True)) if names else []
+    whole = assign_by_hash(names, parts, seed)
+    assert assign_by_hash(kept, parts, seed) == {family: whole[family] for family in kept}
+
+
+@given(sizes(joined), shares, st.integers(0, 9))
+def test_by_hash_a_family_is_never_in_two_splits(
+    of: Sizes, parts: dict[str, float], seed: int
+) -> None:
+    of_atom: dict[str, str] = {}
+    for family, split in assign_by_hash([name for name, _ in of], parts, seed).items():
+        for atom in family.split("+"):
+            assert of_atom.setdefault(atom, split) == split
+
+
+def test_by_hash_shares_are_met_on_average() -> None:
+    split_of = assign_by_hash([f"f{index}" for index in range(10_000)], SHARES, seed=5)
+    counts = Counter(split_of.values())
+    for split, share in SHARES.items():  # four standard deviations
+        assert abs(counts[split] - 10_000 * share) < 4 * (10_000 * share * (1 - share)) ** 0.5
+
+
+def test_by_hash_a_further_row_of_a_known_document_goes_to_the_others_of_it() -> None:
+    found = set()
+    for count in range(1, 30):
+        names = [f"f{30 - index:02}" for index in range(count)]  # the newest has the smallest name
+        groups = Groups()
+        for name in names:
+            groups.tie(name, ("document", "leave.md"))
+        found |= set(assign_by_hash(names, SHARES, 3, groups).values())
+    assert len(found) == 1

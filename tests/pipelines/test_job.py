@@ -110,7 +110,7 @@ def test_overrides_reach_into_lists_and_make_what_is_missing(tmp_path: Path) -> 
     job = load_job(tmp_path / "job.yaml", overrides=[*overrides, "rows=null"]).job.as_data()
     assert job["stages"][0]["decoding"]["strategy"] == "greedy"
     assert job["budget"]["calls"] == 7
-    assert job["exports"] == [{"kind": "jsonl", "columns": ["topic"]}]
+    assert job["exports"][0]["columns"] == {"topic": "topic"}
     assert job["rows"] is None
 
 

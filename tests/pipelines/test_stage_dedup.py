@@ -1,16 +1,21 @@
 import random
 import tracemalloc
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pytest
 from fakes import FakeContext, outcomes, reasons, row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chains.embedding.scripted import ScriptedEmbedder
 from pipelines.normalising import normalised
 from pipelines.rows import Outcome, Rejection, Row
 from pipelines.stages import STAGES, Dedup
-from pipelines.stages.dedup import Seen
-from pipelines.stages.minhash import jaccard, shingles
+from pipelines.stages.dedup import minhash
+from pipelines.stages.dedup.shingling import jaccard, shingles
+from pipelines.stages.dedup.stage import THRESHOLDS
 from prompts.errors import UsageError
 
 
@@ -46,7 +51,7 @@ def sentences_with_edits(count: int, seed: int) -> list[str]:
             edited[draw.randrange(len(edited))] = draw.choice(words)
         texts.append(" ".join(edited))
     draw.shuffle(texts)
-    return texts
+    return [*texts, texts[0].upper()]
 
 
 def test_exact_keeps_the_first_and_names_it() -> None:
@@ -110,28 +115,56 @@ def test_short_texts_agree_with_brute_force(texts: list[str]) -> None:
     assert twins(outcomes(stage, rows_of(texts))) == twins_by_brute_force(stage, texts)
 
 
-@pytest.mark.parametrize("block", [1, 7, 64, 1_000])
-def test_the_blocks_decide_nothing(block: int) -> None:
-    texts = sentences_with_edits(600, seed=2)
-    stage = Dedup(field="text", threshold=0.6, bands=64)
-    context, found = FakeContext(stage), []
+METHODS: list[dict[str, object]] = [
+    {"method": "exact"},
+    {"method": "minhash", "threshold": 0.6, "bands": 64},
+    {"method": "simhash", "distance": 7},
+    {"method": "simhash", "distance": 12},
+    {"method": "substring", "span": 5},
+    {"method": "rouge", "threshold": 0.6},
+    {"method": "semantic", "threshold": 0.8},
+    {"method": "semantic", "threshold": 0.8, "exact_up_to": 100},
+]
+
+
+class Embedding(FakeContext):
+    """A context with the scripted embedder, whose vectors are near for texts that are."""
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        return ScriptedEmbedder().encode(texts)
+
+
+def stage_of(options: dict[str, object]) -> Dedup:
+    stage = STAGES.build({"kind": "dedup", "field": "text", **options})
+    assert isinstance(stage, Dedup)
+    return stage
+
+
+@pytest.mark.parametrize("options", METHODS, ids=str)
+@pytest.mark.parametrize("block", [1, 7, 64])
+def test_the_blocks_decide_nothing(options: dict[str, object], block: int) -> None:
+    texts = sentences_with_edits(300, seed=2)
+    stage = stage_of(options)
+    context, found = Embedding(stage), []
     rows = rows_of(texts)
     for start in range(0, len(rows), block):
         found += outcomes(stage, rows[start : start + block], context)
-    assert twins(found) == twins(outcomes(stage, rows))
+    whole = outcomes(stage, rows, Embedding(stage))
+    assert found == whole
+    assert len(set(reasons(whole))) == (2 if options["method"] == "exact" else 3)
 
 
-@pytest.mark.parametrize("method", ["exact", "minhash"])
-def test_a_restored_memory_goes_on_where_it_stopped(method: str) -> None:
-    stage = Dedup.model_validate({"field": "text", "method": method, "threshold": 0.7})
+@pytest.mark.parametrize("options", METHODS, ids=str)
+def test_a_restored_memory_goes_on_where_it_stopped(options: dict[str, object]) -> None:
+    stage = stage_of(options)
     rows = rows_of(sentences_with_edits(400, seed=3) * 2)
-    whole = outcomes(stage, rows)
-    context, committed = FakeContext(stage), []
+    whole = outcomes(stage, rows, Embedding(stage))
+    context, committed = Embedding(stage), []
     for start in (0, 100, 200):
         outcomes(stage, rows[start : start + 100], context)
         committed += context.state.additions()
     assert context.state.additions() == []
-    resumed = FakeContext(stage)
+    resumed = Embedding(stage)
     for addition in (committed[:150], committed[150:]):
         resumed.state.restore(addition)
     assert resumed.state.additions() == []
@@ -142,10 +175,10 @@ def test_additions_are_the_kept_rows_as_plain_data() -> None:
     stage = Dedup(field="text", method="exact")
     context = FakeContext(stage)
     outcomes(stage, [row(id="r1", family="f", text="A!"), row(id="r2", text="a")], context)
-    assert context.state.additions() == [["r1", "f", "a"]]
+    assert context.state.additions() == [["r1", "f", "a", ""]]
 
 
-@pytest.mark.parametrize("method", ["exact", "minhash"])
+@pytest.mark.parametrize("method", [*THRESHOLDS, "exact", "simhash", "substring"])
 @pytest.mark.parametrize(
     ("families", "within", "expected"),
     [
@@ -164,6 +197,17 @@ def test_a_family_may_repeat_itself(
     stage = Dedup.model_validate({"field": "text", "method": method, "within_family": within})
     rows = [row(id=f"r{i}", family=f, text="same again") for i, f in enumerate(families)]
     assert reasons(outcomes(stage, rows)) == expected
+
+
+def test_variants_of_one_row_are_compared_with_other_rows() -> None:
+    families = ["f", "f", "g"]
+    texts = ["the old town by the sea", "the old towns by the sea", "the old towns by the sea."]
+    rows = [
+        row(id=f"r{i}", family=f, text=t)
+        for i, (f, t) in enumerate(zip(families, texts, strict=True))
+    ]
+    results = outcomes(Dedup(field="text", threshold=0.6), rows)
+    assert twins(results) == [None, None, 1]
 
 
 def test_several_columns_are_one_text() -> None:
@@ -200,11 +244,29 @@ def test_a_crowded_bucket_stays_exact() -> None:
     assert found == [None] * 2_000 + [1_500, 7]
 
 
+def test_a_crowd_costs_each_row_about_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = 0
+
+    def counting(first: set[str], second: set[str]) -> float:
+        nonlocal compared
+        compared += 1
+        return jaccard(first, second)
+
+    monkeypatch.setattr(minhash, "jaccard", counting)
+    draw = random.Random(6)
+    stem = "write a short and friendly product review of about one hundred words about a "
+    texts = [stem + "".join(draw.choices("abcdefghij", k=30)) for _ in range(2_000)]
+    outcomes(Dedup(field="text", threshold=0.9), rows_of([*texts, texts[3] + "x"]))
+    assert 1 <= compared <= 2_000  # all with all would be two million
+
+
 def test_memory_stays_modest() -> None:
     texts = sentences_with_edits(8_000, seed=5)
-    seen = Seen(Dedup(field="text"))
+    stage = Dedup(field="text")
+    context = FakeContext(stage)
     tracemalloc.start()
-    seen.restore([f"r{i:015}", f"r{i:015}", text] for i, text in enumerate(texts))
+    context.state.restore([f"r{i:015}", f"r{i:015}", text] for i, text in enumerate(texts))
+    context.state.open(context)
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert used / len(texts) < 1_500  # bytes a row, the texts included: 150 MB for 100,000 rows
@@ -217,7 +279,15 @@ def test_memory_stays_modest() -> None:
         ({"threshold": 1.1}, "less than or equal to 1"),
         ({"bands": 33}, "cannot be cut into 33 bands"),
         ({"threshold": 0.3}, "raise bands or the threshold"),
-        ({"method": "simhash"}, "'exact' or 'minhash'"),
+        ({"method": "simhush"}, "'exact', 'minhash'"),
+        ({"method": "exact", "threshold": 0.5}, "setting of minhash and semantic and rouge"),
+        ({"method": "semantic", "normalise": False}, "'normalise' is a setting of exact"),
+        ({"distance": 3}, "'distance' is a setting of simhash"),
+        ({"method": "simhash", "distance": 32}, "less than or equal to 31"),
+        ({"against": 7}, "'against' names sets, found the value 7"),
+        ({"against": {"seeds": ["a"]}}, "a path or a mapping, found a list"),
+        ({"against": {"seeds": {"path": "a", "kind": "topics"}}}, "unknown kind of set 'topics'"),
+        ({"action": "drop"}, "'reject' or 'flag'"),
         ({"field": []}, "name the column"),
         ({"field": ["a", ""]}, "name the column"),
     ],

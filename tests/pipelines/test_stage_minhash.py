@@ -5,19 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.stages.minhash import (
-    Buckets,
-    MinHash,
-    Sketches,
-    Unit,
-    chance_of_finding,
-    jaccard,
-    shingles,
-)
+from pipelines.stages.dedup.buckets import Buckets, pairs
+from pipelines.stages.dedup.index import Array, by_place, together
+from pipelines.stages.dedup.minhash import Hashing, chance_of_finding
+from pipelines.stages.dedup.shingling import Unit, jaccard, shingles
+from pipelines.stages.dedup.sketches import Sketches
 
 
-def hashing(num_perm: int = 128, bands: int = 32, ngram: int = 1, unit: Unit = "words") -> MinHash:
-    return MinHash(num_perm=num_perm, bands=bands, ngram=ngram, unit=unit)
+def hashing(num_perm: int = 128, bands: int = 32, ngram: int = 1, unit: Unit = "words") -> Hashing:
+    return Hashing(num_perm=num_perm, bands=bands, ngram=ngram, unit=unit)
 
 
 @pytest.mark.parametrize(
@@ -92,20 +88,29 @@ def test_buckets_find_every_text_with_a_key_in_common(
     start = 0
     while start < len(keys):
         size = data.draw(st.integers(1, 9))
-        buckets.add(keys[start : start + size])
+        some = keys[start : start + size]
+        buckets.add(some.ravel(), np.arange(start, start + len(some)).repeat(2))
         start += size
-    found = [numbers.tolist() for numbers in buckets.find(keys)]
-    assert found == [
+    assert found_in(buckets, keys) == [
         [number for number, other in enumerate(rows) if set(other) & set(row)] for row in rows
     ]
 
 
-def test_a_crowded_bucket_is_found_whole() -> None:
+def found_in(buckets: Buckets, keys: Array) -> list[list[int]]:
+    """For each text the numbers with a key in common."""
+    owners = np.arange(len(keys)).repeat(keys.shape[1])
+    found = [pairs(spans, owners) for spans in buckets.find(keys.ravel())]
+    return [n.tolist() for n in by_place(*together(found, earlier=False), len(keys))]
+
+
+def test_a_crowded_bucket_is_found_whole_and_in_order() -> None:
     buckets = Buckets()
-    keys = np.ones((3_000, 2), dtype=np.uint64)
-    buckets.add(keys)
-    [numbers] = buckets.find(keys[:1])
-    assert numbers.tolist() == list(range(3_000))
+    for start in range(0, 3_000, 100):  # many merges
+        buckets.add(np.ones(100, dtype=np.uint64), np.arange(start, start + 100))
+    for spans in buckets.find(np.ones(1, dtype=np.uint64)):
+        numbers = spans.numbers[spans.first[0] : spans.last[0]]
+        assert (np.diff(numbers.astype(np.int64)) > 0).all()
+    assert found_in(buckets, np.ones((1, 1), dtype=np.uint64)) == [list(range(3_000))]
 
 
 @pytest.mark.parametrize("unit", ["chars", "words"])

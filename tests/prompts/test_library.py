@@ -10,9 +10,16 @@ from prompts.prompt import LIBRARY, list_prompts, load_prompt
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 VARIABLES = {
+    "classify/sentiment": {"text"},
+    "classify/sentiment@one_word": {"text"},
+    "classify/text": {"text", "labels"},
     "instruction/answer": {"instruction"},
     "instruction/new": {"instruction"},
+    "judge/pair": {"task", "first", "second"},
     "judge/rubric": {"text", "rubric"},
+    "label/film_review": {"aspect", "label", "strength", "topic"},
+    "label/news": {"place", "section", "topic"},
+    "label/question": {"opening", "topic"},
     "qa/answer": {"context", "question"},
     "qa/question": {"context"},
     "review/write": {"label", "subject", "aspect"},

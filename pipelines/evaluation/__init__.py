@@ -1,0 +1,1 @@
+"""What a finished dataset is worth: by itself, beside real data, and as training data."""

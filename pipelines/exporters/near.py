@@ -1,0 +1,168 @@
+"""Puts rows whose texts are nearly alike into one group, so that no split has a twin in another.
+
+    groups = Groups()
+    unite_near_duplicates(run.rows, text=lambda row: row.data["question"], 0.8, groups)
+    # "How do I get to the office?" and "How do I get to this office?" are now in one group
+
+The rows are read twice. The first time MinHash finds candidates: what is kept of a row is its
+family, a hash of its text and its band keys. The second time the texts of the candidates alone are
+kept, and their true Jaccard similarity decides: no estimate ever unites two rows. Case, quotation
+marks, punctuation and spaces do not count.
+"""
+
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+from itertools import islice
+
+import numpy as np
+
+from pipelines.exporters.groups import Groups
+from pipelines.normalising import normalised
+from pipelines.rows import Row
+from pipelines.stages.dedup.index import Array
+from pipelines.stages.dedup.minhash import Hashing, chance_of_finding
+from pipelines.stages.dedup.shingling import jaccard, shingles
+from pipelines.stages.dedup.sketches import Sketches
+
+TOGETHER = 256  # rows hashed at once
+NUM_PERM = 128
+NGRAM = 5  # characters in a shingle
+FEW = 4  # compared at once, before bounds are computed
+SURE = 0.999  # the chance that a pair at the threshold becomes a candidate
+
+
+def unite_near_duplicates(
+    rows: Callable[[], Iterator[Row]],
+    text: Callable[[Row], str],
+    threshold: float,
+    groups: Groups,
+) -> None:
+    """Unite the families of rows with a Jaccard similarity of character 5-grams >= `threshold`.
+
+    Args:
+        rows: Reads the rows from the start.
+        text: What is compared of a row.
+        threshold: 0.2 to 1.
+        groups: The groups that are united.
+    """
+    index = _Index(threshold)
+    for block in _blocks(rows()):
+        index.add(block, [normalised(text(row)) for row in block], groups)
+    index.close()
+    for block in _blocks(rows()):
+        index.keep([normalised(text(row)) for row in block])
+    index.verify(groups)
+
+
+def bands_for(threshold: float) -> int:
+    """The fewest bands that make a pair at the threshold a candidate with a chance of 0.999."""
+    choices = (bands for bands in (8, 16, 32, 64) if _chance(threshold, bands) >= SURE)
+    return next(choices, NUM_PERM)
+
+
+def _chance(threshold: float, bands: int) -> float:
+    return chance_of_finding(threshold, num_perm=NUM_PERM, bands=bands)
+
+
+def _blocks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while block := list(islice(rows, TOGETHER)):
+        yield block
+
+
+class _Index:
+    """The different texts of a run by number, their band keys, and the texts of candidates."""
+
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
+        self._bands = bands_for(threshold)
+        self._hashing = Hashing(num_perm=NUM_PERM, bands=self._bands, ngram=NGRAM, unit="chars")
+        self._numbers: dict[bytes, int] = {}
+        self._families: list[str] = []
+        self._parts: list[Array] = []
+        self._keys: Array = np.zeros((0, self._bands), dtype=np.uint64)
+        self._crowded: Array = np.zeros(0, dtype=bool)
+        self._texts: dict[int, str] = {}
+        self._sketches = Sketches()
+        self._places: dict[int, int] = {}
+        self._tried: set[tuple[int, int]] = set()
+
+    def add(self, block: list[Row], texts: list[str], groups: Groups) -> None:
+        """Take in rows; those with a text that is known are united with the first that had it."""
+        fresh: list[str] = []
+        for row, text in zip(block, texts, strict=True):
+            groups.add(row.family)
+            number = self._numbers.setdefault(_hash(text), len(self._families))
+            if number == len(self._families):
+                self._families.append(row.family)
+                fresh.append(text)
+            else:
+                groups.unite(self._families[number], row.family)
+        if fresh:
+            self._parts.append(self._hashing.of(fresh)[0])
+
+    def close(self) -> None:
+        """All rows have been added: find those that share a band with another."""
+        if self._parts:
+            self._keys = np.concatenate(self._parts)
+        self._parts = []
+        self._crowded = np.zeros(len(self._families), dtype=bool)
+        for bucket in self._buckets():
+            self._crowded[bucket] = True
+
+    def keep(self, texts: list[str]) -> None:
+        """Keep the texts that will be compared."""
+        for text in texts:
+            number = self._numbers[_hash(text)]
+            if self._crowded[number] and number not in self._texts:
+                self._places[number] = len(self._texts)
+                self._texts[number] = text
+                self._sketches.add(self._hashing.of([text])[1][0])
+
+    def verify(self, groups: Groups) -> None:
+        """Compare what shares a band and is not in one group yet; unite what is alike."""
+        for bucket in self._buckets():
+            names = {groups.name(self._families[number]) for number in bucket.tolist()}
+            if len(names) > 1:
+                self._verify_bucket(bucket, groups)
+
+    def _buckets(self) -> Iterator[Array]:
+        """Numbers of texts with a band key in common, ascending; a bucket has two or more."""
+        for band in range(self._bands):
+            column = self._keys[:, band]
+            order = np.argsort(column, kind="stable")
+            starts = np.flatnonzero(np.diff(column[order], prepend=column[:1] ^ np.uint64(1)))
+            ends = np.append(starts[1:], len(order))
+            for run in np.flatnonzero(ends - starts > 1).tolist():
+                yield order[starts[run] : ends[run]]
+
+    def _verify_bucket(self, bucket: Array, groups: Groups) -> None:
+        owners = [groups.name(self._families[number]) for number in bucket.tolist()]
+        for position, number in enumerate(bucket.tolist()):
+            # The nearest ones first: where a bucket is full of twins, one comparison is enough.
+            self._compare(number, bucket[max(0, position - FEW) : position], groups)
+            own = groups.name(self._families[number])
+            owners[position] = own
+            others = [place for place in range(position - FEW) if owners[place] != own]
+            if others:
+                self._compare(number, self._likely(number, bucket[others]), groups)
+
+    def _likely(self, number: int, others: Array) -> Array:
+        """Those of `others` that can reach the threshold."""
+        places = np.array([self._places[other] for other in others.tolist()], dtype=np.uint32)
+        sketch = self._hashing.of([self._texts[number]])[1][0]
+        return others[self._sketches.bounds(sketch, places) >= self._threshold - 1e-9]
+
+    def _compare(self, number: int, others: Array, groups: Groups) -> None:
+        family = self._families[number]
+        for other in others.tolist():
+            pair = (other, number)
+            if pair in self._tried or groups.name(family) == groups.name(self._families[other]):
+                continue
+            self._tried.add(pair)
+            one, two = (shingles(self._texts[n], NGRAM, "chars") for n in pair)
+            if jaccard(one, two) >= self._threshold:
+                groups.unite(family, self._families[other])
+
+
+def _hash(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

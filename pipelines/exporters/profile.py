@@ -1,0 +1,140 @@
+"""Figures of a dataset for its card: how long its texts are, how they begin, how much they repeat.
+
+    profile = Profile()
+    for record in records:
+        profile.add(record)
+    profile.columns()["answer"]
+    # Figures(texts=500, sampled=500, lengths={12: 3, 13: 9, ...}, distinct_2=0.71,
+    #         compression=2.9, near_duplicates=0.012, openings=[("How do", 41), ...])
+
+Lengths are those of all rows. The other figures are those of a sample of at most 1,000 rows, drawn
+by a hash of the row's place, so that what is held in memory does not grow with the dataset.
+"""
+
+import gzip
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from heapq import heappush, heapreplace
+from itertools import pairwise
+
+from pipelines.exporters.groups import Groups
+from pipelines.exporters.near import unite_near_duplicates
+from pipelines.rows import JSON, Row
+
+SAMPLE = 1_000  # rows
+LIKE = 0.8  # Jaccard similarity from which texts count as nearly alike
+OPENING = 2  # words
+SHORTEST = 3  # median number of words; columns below it hold names and labels, no text
+_UNSAID = frozenset({"role", "from"})  # who speaks in a conversation, not what is said
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Figures of one column.
+
+    Attributes:
+        texts: Rows that have a text there.
+        sampled: Rows of the sample that have.
+        lengths: Number of words -> number of texts.
+        distinct_2: Different pairs of neighbouring words per pair, in the sample, 0 to 1.
+        compression: Bytes of the sample over its bytes after gzip; higher is more repetitive.
+        near_duplicates: Part of the sample that is nearly like an earlier text in it, 0 to 1.
+        openings: The most frequent first two words, with their number in the sample.
+    """
+
+    texts: int
+    sampled: int
+    lengths: Mapping[int, int]
+    distinct_2: float
+    compression: float
+    near_duplicates: float
+    openings: tuple[tuple[str, int], ...]
+
+    def percentile(self, percent: int) -> int:
+        """The least length that at least `percent` of 100 texts do not exceed (nearest rank)."""
+        rank = -(-percent * self.texts // 100)
+        seen = 0
+        for length in sorted(self.lengths):
+            seen += self.lengths[length]
+            if seen >= rank:
+                return length
+        return 0
+
+
+class Profile:
+    """Takes in the records of a dataset one by one.
+
+    Args:
+        left_out: A column that is not looked at; empty for none.
+    """
+
+    def __init__(self, left_out: str = "") -> None:
+        self._left_out = left_out
+        self._rows = 0
+        self._lengths: dict[str, Counter[int]] = {}
+        self._sample: list[tuple[int, int, dict[str, str]]] = []
+
+    def add(self, record: Mapping[str, JSON]) -> None:
+        """Take in one record."""
+        texts = {name: "\n".join(_strings(value)) for name, value in record.items()}
+        texts = {name: text for name, text in texts.items() if text and name != self._left_out}
+        for name, text in texts.items():
+            self._lengths.setdefault(name, Counter())[len(text.split())] += 1
+        place = self._rows.to_bytes(8, "big")
+        draw = -int.from_bytes(blake2b(place, digest_size=8).digest(), "big")
+        entry = (draw, self._rows, texts)
+        if len(self._sample) < SAMPLE:
+            heappush(self._sample, entry)
+        elif entry > self._sample[0]:
+            heapreplace(self._sample, entry)
+        self._rows += 1
+
+    def columns(self) -> dict[str, Figures]:
+        """The figures of every column that holds text."""
+        sample = [texts for _, _, texts in sorted(self._sample, key=lambda entry: entry[1])]
+        found = {
+            name: _figures([texts[name] for texts in sample if name in texts], lengths)
+            for name, lengths in self._lengths.items()
+        }
+        return {name: each for name, each in found.items() if each.percentile(50) >= SHORTEST}
+
+
+def _figures(sample: list[str], lengths: Counter[int]) -> Figures:
+    words = [text.split() for text in sample]
+    pairs = [pair for each in words for pair in pairwise(each)]
+    data = "\n".join(sample).encode("utf-8", "surrogatepass")
+    openings = Counter(" ".join(each[:OPENING]) for each in words)
+    ranked = sorted(openings.items(), key=lambda item: (-item[1], item[0]))
+    return Figures(
+        texts=lengths.total(),
+        sampled=len(sample),
+        lengths=dict(sorted(lengths.items())),
+        distinct_2=len(set(pairs)) / len(pairs) if pairs else 0.0,
+        compression=len(data) / len(gzip.compress(data, mtime=0)) if data else 0.0,
+        near_duplicates=_repeated(sample),
+        openings=tuple(ranked[:10]),
+    )
+
+
+def _repeated(texts: list[str]) -> float:
+    """The part that would go if of every group of texts nearly alike one were kept."""
+    rows = [Row(str(n), (n,), str(n), {"text": text}) for n, text in enumerate(texts)]
+    groups = Groups()
+    unite_near_duplicates(lambda: iter(rows), lambda row: str(row.data["text"]), LIKE, groups)
+    kept = len({groups.name(row.family) for row in rows})
+    return 1 - kept / len(rows) if rows else 0.0
+
+
+def _strings(value: JSON) -> Iterator[str]:
+    """The texts within a value, however deep, but for who says them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            if name not in _UNSAID:
+                yield from _strings(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _strings(item)

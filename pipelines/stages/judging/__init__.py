@@ -1,0 +1,1 @@
+"""Stages that ask a model what a text is, or how good: labels, scores, ranks, entailment."""

@@ -1,0 +1,1 @@
+"""Personal data, secrets, toxicity, balance, bias and unsupported claims."""

@@ -1,0 +1,146 @@
+import random
+import re
+from collections import Counter
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from exports import exported, loaded, questions, rows_of
+from pydantic import ValidationError
+
+from pipelines.exporters import HfDataset
+from pipelines.exporters.groups import Groups
+from pipelines.exporters.near import unite_near_duplicates
+from pipelines.exporters.splitting import Division, Splitting
+from pipelines.rows import Row
+from pipelines.stages.dedup.shingling import jaccard, shingles
+from prompts.errors import UsageError
+
+SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
+
+
+def divided(rows: list[Row], splitting: Splitting, parts: dict[str, float]) -> dict[str, str]:
+    """The split of every row."""
+    division = Division(splitting)
+    for row in rows:
+        division.survey(row)
+    division.check_columns()
+    split_of = division.divide(parts, 7, lambda: iter(rows), lambda row: row.data)
+    return {row.id: split_of[row.family] for row in rows}
+
+
+@pytest.mark.parametrize("method", ["exact", "hash"])
+def test_rows_with_a_value_in_common_are_in_one_split(method: Any) -> None:
+    records = [{"topic": f"t{index % 17}", "site": index // 40} for index in range(400)]
+    rows = rows_of(records)
+    splitting = Splitting(method=method, keep_together=("topic",))
+    found = divided(rows, splitting, SHARES)
+    for row in rows:
+        assert found[row.id] == found[f"r{int(row.id[1:]) % 17}"]
+    assert set(found.values()) == set(SHARES)
+    both = divided(rows, Splitting(method=method, keep_together=("topic", "site")), SHARES)
+    assert len(set(both.values())) == 1  # every topic is at every site
+
+
+def test_a_field_of_the_lineage_keeps_rows_together_too() -> None:
+    rows = [
+        replace(row, history=({"stage": "source:records", "key": f"k{index % 5}"},))
+        for index, row in enumerate(rows_of([{"a": "x"}] * 50))
+    ]
+    found = divided(rows, Splitting(keep_together=("key",)), {"train": 0.6, "test": 0.4})
+    assert [found[f"r{index}"] for index in range(45)] == [found[f"r{i + 5}"] for i in range(45)]
+    assert Counter(found.values()) == {"train": 30, "test": 20}
+
+
+def test_rows_without_the_value_are_not_kept_together() -> None:
+    rows = rows_of([{"topic": "tea"}, *[{"topic": None}, {}] * 20])
+    found = divided(rows, Splitting(keep_together=("topic",)), {"train": 0.5, "test": 0.5})
+    assert Counter(found.values()) == {"train": 21, "test": 20}
+
+
+WORDS = [f"{number * 104_729:x}" for number in range(500, 900)]
+
+
+def edited_texts(count: int, seed: int) -> list[str]:
+    """Random texts, half of which are light edits of an earlier one."""
+    draw = random.Random(seed)
+    texts: list[list[str]] = []
+    for index in range(count):
+        words = list(draw.choice(texts)) if index % 2 else draw.choices(WORDS, k=15)
+        for _ in range(draw.randrange(7)):
+            words[draw.randrange(15)] = draw.choice(WORDS)
+        texts.append(words)
+    return [" ".join(words) for words in texts]
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.65, 0.8, 1.0])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_near_duplicates_are_grouped_as_by_comparing_all_pairs(threshold: float, seed: int) -> None:
+    texts = edited_texts(80, seed)
+    rows = rows_of([{"text": text} for text in texts])
+    groups = Groups()
+    unite_near_duplicates(lambda: iter(rows), lambda row: row.data["text"], threshold, groups)
+    expected = Groups()
+    sets = [shingles(text, 5, "chars") for text in texts]
+    for later, earlier in combinations(range(len(rows)), 2):
+        if jaccard(sets[later], sets[earlier]) >= threshold:
+            expected.unite(rows[later].family, rows[earlier].family)
+    assert [groups.name(r.family) for r in rows] == [expected.name(r.family) for r in rows]
+    assert 1 < len({groups.name(row.family) for row in rows}) < 80
+
+
+def test_a_crowded_bucket_is_grouped_in_passable_time() -> None:
+    rows = rows_of(
+        [{"text": f"The very same words stand in all of them, {n}."} for n in range(1500)]
+    )
+    groups = Groups()
+    unite_near_duplicates(lambda: iter(rows), lambda row: row.data["text"], 0.7, groups)
+    assert len({groups.name(row.family) for row in rows}) == 1
+
+
+def test_case_and_punctuation_do_not_make_a_text_another() -> None:
+    rows = rows_of(
+        [{"q": "When does it open?"}, {"q": "when does it open"}, {"q": "Who knows it?"}]
+    )
+    parts = {"train": 0.5, "test": 0.5}
+    found = divided(rows, Splitting(near_duplicates=1.0, compare=("q",)), parts)
+    assert found["r0"] == found["r1"] != found["r2"]
+
+
+@pytest.mark.parametrize(
+    ("splitting", "message"),
+    [
+        (Splitting(keep_together=("topc",)), "splitting.keep_together: unknown column 'topc'"),
+        (
+            Splitting(near_duplicates=0.8, compare=("texts",)),
+            "splitting.compare: unknown column 'texts'; fix: write 'text'",
+        ),
+    ],
+)
+def test_columns_that_no_row_has_are_named(splitting: Splitting, message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        divided(rows_of([{"topic": "tea", "text": "x"}]), splitting, SHARES)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"near_duplicates": 0.1}, {"near_duplicates": 1.5}, {"compare": ["q"]}, {"method": "random"}],
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Splitting.model_validate(settings)
+
+
+def test_the_dataset_and_its_card_keep_what_was_asked_for_together(tmp_path: Path) -> None:
+    splitting = Splitting(keep_together=("topic",), near_duplicates=0.9)
+    parts = {"train": 0.7, "test": 0.3}
+    exporter = HfDataset(splits=parts, splitting=splitting, row_id="row")
+    exported(exporter, questions(60), tmp_path / "dataset")
+    loaded_rows = loaded(tmp_path / "dataset")
+    topics = {split: set(loaded_rows[split]["topic"]) for split in parts}
+    assert topics["train"].isdisjoint(topics["test"])
+    card = (tmp_path / "dataset" / "README.md").read_text(encoding="utf-8")
+    assert "Rows with the same topic are in the same split." in card
+    assert "Jaccard similarity of 0.9 or more" in card
