@@ -26,6 +26,7 @@ from pipelines.launch import (
     outputs_folder,
 )
 from pipelines.overrides import apply_override
+from pipelines.refusals import refusal_lines
 from pipelines.rows import JSON
 from prompts.errors import CorruptRunError, QuotaError, UsageError, nearest, unknown
 
@@ -166,34 +167,6 @@ def export_run(name: str, kind: str, target: Path, settings: list[str], *, overw
     show(f"{target}: {json.dumps(written, ensure_ascii=False)}")
 
 
-def show_prompts(*, as_json: bool) -> None:
-    """List the library's prompts."""
-    from prompts.prompt import list_prompts
-
-    prompts = list_prompts()
-    if as_json:
-        records = [
-            {"name": p.name, "sha": p.sha, "variables": sorted(p.variables)} for p in prompts
-        ]
-        show_json(records)
-        return
-    width = max(len(prompt.name) for prompt in prompts)
-    for prompt in prompts:
-        notes = " ".join(prompt.notes.split())
-        show(f"{prompt.name:<{width}}  {prompt.sha}  {notes}")
-
-
-def show_one_prompt(name: str, *, as_json: bool) -> None:
-    """Show a prompt's file, or its parts as JSON."""
-    from prompts.prompt import load_prompt
-
-    prompt = load_prompt(name)
-    if as_json:
-        show_json({**prompt.model_dump(mode="json"), "sha": prompt.sha})
-    else:
-        show(f"# {prompt.label}\n{prompt.source.rstrip()}")
-
-
 def _exporter_named(name: str) -> dict[str, JSON]:
     """The settings that `--format` stands for."""
     from pipelines.exporters.formats import FORMATS
@@ -241,6 +214,9 @@ def _summary(launched: Launched) -> dict[str, Any]:
 def _show_launched(loaded: LoadedJob, launched: Launched) -> None:
     run, meter = launched.run, launched.meter
     show("\n".join(funnel_lines(run.counts)))
+    if loaded.job.rows is not None and run.accepted < loaded.job.rows:
+        for line in refusal_lines(RunFolder(launched.folder).rejected()):
+            show(line)
     _show_deviations(deviations(RunFolder(launched.folder).rows()))
     wanted = "" if loaded.job.rows is None else f" of {loaded.job.rows}"
     show(f"\nrows        {run.accepted}{wanted}, stopped by: {run.stop}")

@@ -18,10 +18,8 @@ again.
 """
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from chains.calls import Message, Reply
 from pipelines.calling import Caller
@@ -39,19 +37,13 @@ from pipelines.console import (
     show_lines,
 )
 from pipelines.job import LoadedJob
-from pipelines.launch import outputs_folder
+from pipelines.launch import default_ledger
 from pipelines.ledger import Ledger
+from pipelines.overhearing import Exchange, through
 from pipelines.rows import JSON, Outcome, Rejection, Row
 from pipelines.runner import StageContext
-from pipelines.stages import Ask, ModelStage, Stage, Work, drive
+from pipelines.stages import ModelStage, Stage
 from pipelines.supply import supply
-
-
-class Exchange(NamedTuple):
-    """What a stage asked a model about one row, and the answers."""
-
-    ask: Ask
-    answers: list[list[Reply]]
 
 
 def preview_job(loaded: LoadedJob, count: int, ledger: Path | None, offline: bool) -> None:
@@ -61,7 +53,7 @@ def preview_job(loaded: LoadedJob, count: int, ledger: Path | None, offline: boo
         TextmillError: The job does not fit together, or a source or a model fails.
     """
     loaded.check()
-    with Ledger(ledger or _default_ledger()) as memory:
+    with Ledger(ledger or default_ledger()) as memory:
         caller = Caller(loaded.job.models, loaded.job.embedder, memory, offline=offline)
         stories, accepted = _stories(loaded, caller, count)
     for lines in stories:
@@ -85,7 +77,7 @@ def _stories(loaded: LoadedJob, caller: Caller, count: int) -> tuple[list[list[L
             break
         if isinstance(stage, ModelStage):
             say(f"{stage.name}: asking about {len(rows)} row{'s' * (len(rows) != 1)}")
-        came, heard = _through(stage, rows, StageContext(stage, loaded, caller))
+        came, heard = through(stage, rows, StageContext(stage, loaded, caller))
         for family in dict.fromkeys(_row(outcome).family for outcome in came):
             story = stories.setdefault(family, [Line(f"=== family {family}", HEAD)])
             story += _step(stage, family, rows, came, heard)
@@ -105,30 +97,6 @@ def _first(loaded: LoadedJob, count: int) -> tuple[list[Row], list[Rejection]]:
         if len(rows) == count:
             break
     return rows, unreadable
-
-
-def _through(
-    stage: Stage, rows: Sequence[Row], context: StageContext
-) -> tuple[list[Outcome], dict[str, list[Exchange]]]:
-    """The rows' outcomes, and by row id what models were asked; batched as in a run."""
-    heard: dict[str, list[Exchange]] = {row.id: [] for row in rows}
-    if not isinstance(stage, ModelStage):
-        return list(stage.run(iter(rows), context)), heard
-    works = [_overheard(stage.safe_work(row, context), heard[row.id]) for row in rows]
-    return [outcome for outcomes in drive(works, context) for outcome in outcomes], heard
-
-
-def _overheard(work: Work, heard: list[Exchange]) -> Work:
-    answer: Any = None
-    while True:
-        try:
-            request = work.send(answer)
-        except StopIteration as stop:
-            outcomes: list[Outcome] = stop.value
-            return outcomes
-        answer = yield request
-        if isinstance(request, Ask):
-            heard.append(Exchange(request, answer))
 
 
 def _step(
@@ -196,8 +164,3 @@ def _columns(data: Mapping[str, JSON]) -> Iterator[Line]:
 
 def _row(outcome: Outcome) -> Row:
     return outcome.row if isinstance(outcome, Rejection) else outcome
-
-
-def _default_ledger() -> Path:
-    folder = outputs_folder()
-    return (folder if folder.is_dir() else Path(tempfile.gettempdir())) / "ledger.sqlite"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import regex
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
+from prompts.assertions import PromptTest
 from prompts.code_syntax import Language, missing_package
 from prompts.errors import UsageError
 
@@ -170,3 +171,4 @@ class PromptFile(BaseModel):
     messages: tuple[PromptMessage, ...]
     examples: tuple[Example, ...] = ()
     output: Output = Output()
+    tests: tuple[PromptTest, ...] = ()

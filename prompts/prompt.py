@@ -101,6 +101,8 @@ class Prompt(PromptFile):
         self._used = frozenset(name for each in self._templates for name in each.variables)
         turns = (_example(self, index) for index in range(len(self.examples)))
         self._examples = tuple(turn for pair in turns for turn in pair)
+        for index, test in enumerate(self.tests):
+            test.check(f"tests.{index}", self.variables, self._used)
         self._sha = hashlib.sha256(self.source.encode()).hexdigest()[:12]
 
     @property
@@ -276,16 +278,22 @@ def load_prompt(
         return Prompt.from_document(name, read_yaml_file(path, shown=name))
     path = LIBRARY / f"{name}.yaml"
     if not _NAME.fullmatch(name) or not path.is_file():
-        raise unknown("prompt", name, [*(inline or {}), *_library_names()])
+        raise unknown("prompt", name, [*(inline or {}), *library_names()])
     return Prompt.from_document(name, read_yaml_file(path, shown=_shown(path)))
+
+
+def is_library_name(name: str) -> bool:
+    """Whether a prompt of the library could be called so."""
+    return _NAME.fullmatch(name) is not None
 
 
 def list_prompts() -> list[Prompt]:
     """Every prompt of the library, by name."""
-    return [load_prompt(name) for name in _library_names()]
+    return [load_prompt(name) for name in library_names()]
 
 
-def _library_names() -> list[str]:
+def library_names() -> list[str]:
+    """The names of the library's prompts, sorted."""
     files = LIBRARY.rglob("*.yaml")
     return sorted(file.relative_to(LIBRARY).with_suffix("").as_posix() for file in files)
 

@@ -39,7 +39,10 @@ from pipelines.sources import SOURCES, Source
 from pipelines.sources.passages import Split
 from pipelines.stages import STAGES, Stage
 from pipelines.stages.augment.gates import Gates
+from pipelines.stages.augment.label_gate import LabelGate
 from pipelines.stages.heuristics import CHECKS
+from pipelines.stages.shapes.sides import Side
+from prompts.assertions import PromptTest
 from prompts.errors import TextmillError
 from prompts.file_format import Example, Output, PromptFile
 from prompts.filters import FILTERS, TESTS
@@ -73,12 +76,15 @@ def key_tables() -> Iterator[Keys]:
         yield (*HEURISTICS, f"Bounds of `{check}`"), CHECKS[check], set()
     yield (*HEURISTICS, "Bounds of `symbols` and `digits`"), CHECKS["symbols"], set()
     yield ("stages.md", "Variants", "`back_translate`", "Gates"), Gates, set()
+    yield ("stages.md", "Variants", "`back_translate`", "Gates", "Label"), LabelGate, set()
+    yield ("stages.md", "Row shapes", "`converse`", "Sides of a conversation"), Side, set()
     yield ("exports.md", "`hf_dataset`", "Splits"), Splitting, set()
     yield ("jobs.md", "Decoding"), Decoding, set()
     yield ("models.md",), ModelSpec, set()
     yield ("prompts.md",), PromptFile, set()
     yield ("prompts.md", "Examples"), Example, set()
     yield ("prompts.md", "Output"), Output, set()
+    yield ("prompts.md", "Tests"), PromptTest, set()
     for registry, base, place in PARTS:
         for name in shipped(registry):
             shared = {*base.model_fields, registry.tag}

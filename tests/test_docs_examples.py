@@ -15,6 +15,7 @@ from doc_pages import DOCS, REPOSITORY, Block, Section, pages, section, sections
 from chains.decoding import STRATEGIES
 from pipelines.exporters import EXPORTERS
 from pipelines.job import Job, load_job
+from pipelines.lab.tuning_space import read_space
 from pipelines.sources import SOURCES
 from pipelines.stages import STAGES
 from prompts.prompt import Prompt
@@ -75,6 +76,9 @@ def test_yaml_examples_are_read_and_checked(
     elif "messages" in data:
         prompt = Prompt.parse("example", block.text)
         assert prompt.warnings() == []
+    elif "space" in data:
+        (desk / "space.yaml").write_text(block.text, encoding="utf-8")
+        assert read_space(desk / "space.yaml", {}).space
     elif "decoding" in data:
         STRATEGIES.build(data["decoding"])
     else:

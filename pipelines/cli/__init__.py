@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from pipelines.cli import evaluation, jobs, prompts, runs, setup
+from pipelines.cli import evaluation, jobs, lab, prompts, reports, runs, setup, tuning
 from pipelines.cli.app import app
 from prompts.errors import ResourceError, TextmillError, UsageError, nearest
 
@@ -95,4 +95,15 @@ def _no_such(what: str, word: str, known: list[str], command: str) -> UsageError
     return UsageError(f"no such {what}: {word}", fix=fix)
 
 
-__all__ = ["app", "evaluation", "jobs", "main", "prompts", "runs", "setup"]
+__all__ = [
+    "app",
+    "evaluation",
+    "jobs",
+    "lab",
+    "main",
+    "prompts",
+    "reports",
+    "runs",
+    "setup",
+    "tuning",
+]

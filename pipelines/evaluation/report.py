@@ -41,7 +41,7 @@ def lines(evaluation: Mapping[str, JSON]) -> list[str]:
     """The evaluation for a terminal, a measure a line."""
     found: list[str] = []
     for key, title in SECTIONS.items():
-        pairs = list(_flat(evaluation.get(key)))
+        pairs = list(flat(evaluation.get(key)))
         if pairs:
             width = max(len(name) for name, _ in pairs)
             found += ["", title, *(f"  {name:<{width}}  {value}" for name, value in pairs)]
@@ -55,30 +55,26 @@ def markdown(evaluation: Mapping[str, JSON]) -> str:
     if isinstance(real, Mapping):
         parts.append(f"Real data: {plain(real['source'])}, {real['rows']} rows.")
     for key, title in SECTIONS.items():
-        pairs = [(MEANINGS.get(name, name), value) for name, value in _flat(evaluation.get(key))]
+        pairs = [(MEANINGS.get(name, name), value) for name, value in flat(evaluation.get(key))]
         if pairs:
             parts += [f"### {title}", table(("Measure", "Value"), pairs)]
     return "\n\n".join(parts)
 
 
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Names and values of nested figures, on one line each."""
+def flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Names and values of nested figures, on one line each; what is None is left out."""
     if isinstance(value, Mapping) and {"accuracy", "low", "high"} <= set(value):
-        rows = f" ({value['rows']} rows)" if "rows" in value else ""
-        shown = f"{value['accuracy']:.1%} ({value['low']:.1%} to {value['high']:.1%}){rows}"
-        yield name, shown
+        yield name, f"{value['accuracy']:.1%} ({value['low']:.1%} to {value['high']:.1%})"
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _flat(item, f"{name} {key}".strip())
+            yield from flat(item, f"{name} {key}".strip())
     elif isinstance(value, Sequence) and not isinstance(value, str):
-        for place, item in enumerate(value, start=1):
-            own = item.get("without", place) if isinstance(item, Mapping) else place
-            yield from _flat(_less(item), f"{name} {own}".strip())
+        for item in value:
+            own = item["without"] if "without" in item else f"{item['rows']:,} rows"
+            yield from flat(_less(item), f"{name} {own}".strip())
     elif value is not None:
         yield name, f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _less(item: Any) -> Any:
-    if isinstance(item, Mapping):
-        return {key: value for key, value in item.items() if key != "without"}
-    return item
+def _less(item: Mapping[str, JSON]) -> dict[str, JSON]:
+    return {key: value for key, value in item.items() if key != "without"}

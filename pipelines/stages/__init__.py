@@ -1,7 +1,13 @@
 """What happens to rows: one file a stage; this list is the catalogue."""
 
 from pipelines.stages.augment.back_translate import BackTranslate
+from pipelines.stages.augment.counterfactual import Counterfactual
+from pipelines.stages.augment.eda import Eda
+from pipelines.stages.augment.noise import Noise
 from pipelines.stages.augment.paraphrase import Paraphrase
+from pipelines.stages.augment.reconstruct import Reconstruct
+from pipelines.stages.augment.resize import Compress, Expand
+from pipelines.stages.augment.translate import Translate
 from pipelines.stages.base import (
     STAGES,
     Ask,
@@ -44,6 +50,11 @@ from pipelines.stages.safety.pii import Pii
 from pipelines.stages.safety.secrets import Secrets
 from pipelines.stages.safety.swap_groups import SwapGroups
 from pipelines.stages.safety.toxicity import Toxicity
+from pipelines.stages.shapes.converse import Converse
+from pipelines.stages.shapes.spans import Spans
+from pipelines.stages.shapes.template import Template
+from pipelines.stages.shapes.tool_calls import ToolCalls
+from pipelines.stages.shapes.verify_answer import VerifyAnswer
 
 __all__ = [
     "STAGES",
@@ -54,12 +65,17 @@ __all__ = [
     "Claims",
     "Classify",
     "Clean",
+    "Compress",
     "Context",
+    "Converse",
     "Copying",
+    "Counterfactual",
     "Decontaminate",
     "Dedup",
+    "Eda",
     "Embed",
     "Entailment",
+    "Expand",
     "Explode",
     "Filter",
     "Generate",
@@ -72,20 +88,27 @@ __all__ = [
     "Likelihood",
     "Map",
     "ModelStage",
+    "Noise",
     "Paraphrase",
     "Pattern",
     "Perplexity",
     "Pii",
     "Rank",
+    "Reconstruct",
     "Relabel",
     "Retrieve",
     "Reward",
     "RunnableStage",
     "Secrets",
+    "Spans",
     "Stage",
     "State",
     "SwapGroups",
+    "Template",
+    "ToolCalls",
     "Toxicity",
+    "Translate",
+    "VerifyAnswer",
     "Work",
     "drive",
 ]

@@ -123,7 +123,11 @@ def test_two_ways_without_sampling_are_gone_once() -> None:
         ({"forward": "a"}, "'forward' and 'back'"),
         ({"forward": "a", "back": "b", "model": "c"}, "'model' alone"),
         ({"model": "c", "forward_decoding": {"strategy": "sample", "n": 3}}, "'variants' says"),
-        ({"model": "c", "back_decoding": {"strategy": "beam", "n": 2}}, "'variants' says"),
+        ({"forward": "a", "back": "b", "pivots": ["German"]}, "inside of 'pivots'"),
+        ({"model": "a", "pivots": [{"forward": "b", "back": "c"}]}, "a language for 'model'"),
+        ({"pivots": ["German"]}, "a language for 'model'"),
+        ({"pivots": [{"forward": "b"}]}, "has 'forward' and 'back'"),
+        ({"forward": "a", "back": "b", "length": {"max": 9}}, "a translator is told no length"),
         (
             {"forward": "a", "back": "b", "forward_decoding": {"strategy": "beam"}, "variants": 2},
             "a decoding that samples",
@@ -152,6 +156,80 @@ def test_settings_survive_being_written_out() -> None:
         chat(back_decoding={"strategy": "beam"}, gates={"similarity": None}),
     ):
         assert STAGES.build(stage.model_dump(mode="json")) == stage
+
+
+def by_way(model: str, call: Call) -> str:
+    """Each language has words of its own; every way back another variant."""
+    text = call.messages[-1].content
+    return f"{text} {model}" if model.startswith("en") else f"Somebody gazes at it ({model})."
+
+
+PAIRS = [{"forward": "en_fr", "back": "fr_en"}, {"forward": "en_de", "back": "de_en"}]
+OPEN = {"similarity": None, "difference": 0, "length_ratio": 9}
+
+
+def test_variants_and_tries_take_the_pivots_in_turn() -> None:
+    stage = BackTranslate.model_validate(
+        {"name": "bt", "field": "text", "pivots": PAIRS, "variants": 2, "gates": OPEN,
+         "forward_decoding": {"strategy": "beam"}}
+    )  # fmt: skip
+    context = FakeContext(stage, by_way)
+    _, *variants = outcomes(stage, [row(text=ORIGINAL)], context)
+    found = {v.history[-1]["models"][0] for v in variants if isinstance(v, Row)}
+    assert found == {"en_fr@fake", "en_de@fake"}
+    ways = {outcomes(stage, [row(id=f"r{n}", text=ORIGINAL)], FakeContext(stage, by_way))[1]
+            .history[-1]["models"][0] for n in range(9)}  # type: ignore[union-attr]  # fmt: skip
+    assert len(ways) == 2, "rows begin with different pivots"
+
+
+def test_a_way_that_fails_is_followed_by_the_next_pivot() -> None:
+    stage = chat(pivots=["German", "Spanish"], gates=OPEN)
+    context = FakeContext(
+        stage,
+        lambda model, call: "" if "German" in call.messages[-1].content else BACK,
+        prompts=PROMPTS,
+    )
+    for number in range(6):
+        _, variant = outcomes(stage, [row(id=f"r{number}", text=ORIGINAL)], context)
+        assert isinstance(variant, Row)
+        assert variant.history[-1]["language"] == "Spanish"
+
+
+def test_noise_in_the_pivot_makes_beam_search_vary() -> None:
+    beam = {"strategy": "beam"}
+    stage = translators(forward_decoding=beam, back_decoding=beam, pivot_noise=0.3, variants=3,
+                        gates=OPEN)  # fmt: skip
+    assert not stage.deterministic
+    context = FakeContext(stage, lambda m, c: PIVOT if m == "en_fr" else c.messages[-1].content)
+    _, *variants = outcomes(stage, [row(text=ORIGINAL)], context)
+    events = [variant.history[-1] for variant in variants if isinstance(variant, Row)]
+    assert {event["pivot"] for event in events} == {PIVOT}
+    assert len({event["jumbled"] for event in events}) == 3
+
+
+def test_the_best_of_several_ways_back_is_taken() -> None:
+    stage = translators(back_decoding={"strategy": "beam", "n": 3})
+
+    class Beams(FakeContext):
+        def answer(self, ask: Ask) -> list[list[Reply]]:
+            back = [ORIGINAL, "A man is staring at a thing.", BACK]
+            texts = [PIVOT] if ask.model == "en_fr" else back
+            return [[Reply(text, "stop") for text in texts]]
+
+    _, variant = outcomes(stage, [row(text=ORIGINAL)], Beams(stage))
+    assert isinstance(variant, Row)
+    event = variant.history[-1]
+    assert (event["candidates"], event["passed"]) == (3, 2)
+    assert variant.data["text"] in {BACK, "A man is staring at a thing."}
+
+
+def test_a_chat_model_is_told_a_length() -> None:
+    stage = chat(length={"max": 5}, attempts=1)
+    replies = iter(["Ein Mann starrt.", "A man looks at something over there."])
+    context = FakeContext(stage, lambda model, call: next(replies), prompts=PROMPTS)
+    assert reasons(outcomes(stage, [row(text=ORIGINAL)], context)) == ["", "too_long"]
+    assert "at most 5 words" in context.asked[1].calls[0].messages[-1].content
+    assert context.asked[0].calls[0].guides == ()
 
 
 CAPTIONS = [

@@ -65,7 +65,8 @@ def test_a_gate_can_be_opened(gates: Gates, variant: str, cosine: float) -> None
 def test_scores_are_what_the_gates_compare() -> None:
     variant = "On Mondays the museum opens its doors at 9."
     scores = Gates().scores(ORIGINAL, variant, 0.87654)
-    assert scores == {"similarity": 0.8765, "difference": difference(ORIGINAL, variant)}
+    assert scores == {"similarity": 0.8765, "difference": 0.619, "parascore": 0.894}
+    assert difference(ORIGINAL, variant) == 0.619
     assert Gates().scores(ORIGINAL, variant, None) == {"difference": difference(ORIGINAL, variant)}
 
 

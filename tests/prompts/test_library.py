@@ -6,13 +6,18 @@ from typing import Any
 
 import pytest
 
-from prompts.prompt import LIBRARY, list_prompts, load_prompt
+from prompts.prompt import LIBRARY, Prompt, list_prompts, load_prompt
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 VARIABLES = {
     "classify/sentiment": {"text"},
     "classify/sentiment@one_word": {"text"},
     "classify/text": {"text", "labels"},
+    "code/function": {"name", "parameters", "task"},
+    "conversation/assistant": {"message"},
+    "conversation/user": {"topic", "turns"},
+    "entity/sentences": {"person", "organisation", "place", "event"},
+    "improve/rewrite": {"failures", "instruction", "variables"},
     "instruction/answer": {"instruction"},
     "instruction/new": {"instruction"},
     "judge/pair": {"task", "first", "second"},
@@ -22,12 +27,33 @@ VARIABLES = {
     "label/question": {"opening", "topic"},
     "qa/answer": {"context", "question"},
     "qa/question": {"context"},
+    "reasoning/solve": {"example", "worked", "problem"},
+    "record/product": {"product", "category", "colour", "price"},
     "review/write": {"label", "subject", "aspect"},
+    "rewrite/compress": {"text"},
+    "rewrite/counterfactual": {"text", "label", "target"},
+    "rewrite/expand": {"text"},
     "rewrite/paraphrase": {"text"},
     "rewrite/paraphrase@question": {"text"},
+    "rewrite/restore": {"text"},
+    "rewrite/style": {"text", "style"},
+    "table/event": {"kind", "place"},
+    "tool/call": {"request", "tools"},
+    "tool/request": {"task", "values"},
     "translate/back": {"text", "language"},
     "translate/forward": {"text", "language"},
 }
+
+
+def values_of(prompt: Prompt, text: str = "") -> dict[str, Any]:
+    """`text`, or its own name in brackets, for each variable; those that are lists are such."""
+    found: dict[str, Any] = {v: text or f"[{v}]" for v in prompt.variables}
+    if "turns" in found:
+        found["turns"] = [{"role": "user", "content": found["turns"]}]
+    if "failures" in found:
+        failure = dict.fromkeys(("input", "reply", "reason"), found["failures"])
+        found.update(failures=[failure], variables=[found["variables"]])
+    return found
 
 
 def test_the_library_holds_these_prompts_with_these_variables() -> None:
@@ -40,7 +66,7 @@ def test_a_prompt_of_the_library_is_in_order(name: str) -> None:
     assert prompt.warnings() == []
     assert prompt.notes.strip().endswith(".")
     assert all(text.strip().endswith(".") for text in prompt.variables.values())
-    chat = prompt.render({variable: f"[{variable}]" for variable in prompt.variables})
+    chat = prompt.render(values_of(prompt))
     assert all(f"[{variable}]" in str(chat) for variable in prompt.variables)
     assert chat[-1][0] == "user"
     words = sum(len(content.split()) for _, content in chat)
@@ -51,7 +77,7 @@ def test_a_prompt_of_the_library_is_in_order(name: str) -> None:
 def test_a_prompt_renders_text_that_looks_like_code_as_it_stands(name: str) -> None:
     prompt = load_prompt(name)
     hostile = '{{ 7 * 7 }} {% raw %} {"a": {"b": 1}} <|im_end|>'
-    chat = prompt.render(dict.fromkeys(prompt.variables, hostile))
+    chat = prompt.render(values_of(prompt, hostile))
     assert hostile in str([content for _, content in chat][-1]) or name == "instruction/new"
     assert "49" not in str(chat)
 

@@ -94,7 +94,7 @@ def test_a_chat_may_have_earlier_turns() -> None:
         (
             user("hi", "sha: abc\n"),
             "mine.yaml:3: sha: unknown key 'sha'; "
-            "fix: known keys: examples, messages, notes, output, variables",
+            "fix: known keys: examples, messages, notes, output, tests, variables",
         ),
         (
             user("hi", "output: {form: jsn}\n"),

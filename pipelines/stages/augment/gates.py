@@ -1,4 +1,4 @@
-"""What a variant must pass: the same meaning, numbers and form, in another wording.
+"""What a variant must pass: the same meaning, numbers, names and form, in another wording.
 
 gates = Gates()
 gates.fault("It opens at nine.", "The museum opens at 9.", cosine=0.88)   # None: passes
@@ -13,11 +13,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from rapidfuzz.distance import Levenshtein
 
 from chains.text.measuring import measure
+from pipelines.names import kept
 from pipelines.normalising import normalised
 from pipelines.numbers import numbers
 from pipelines.rows import JSON, Fault
+from pipelines.stages.augment.label_gate import LabelGate
 
 _QUESTION = re.compile(r"[?？؟⁇⁈][^\w?？؟⁇⁈]{0,9}\Z")  # noqa: RUF001
+
+DIFFERENT_ENOUGH = 0.35
+"""The difference beyond which ParaScore rewards no further one."""
+DIVERSITY_WEIGHT = 0.05
 
 
 class Gates(BaseModel):
@@ -38,8 +44,10 @@ class Gates(BaseModel):
             normalisation, divided by the longer one's length), 0 to 1.
         length_ratio: The longer one has at most this many times the words of the shorter one.
         numbers: Both name the same numbers, in digits or in words.
+        entities: Both name the same names, as far as capital letters tell.
         form: Both end with a question, or neither; a small model likes to answer a question that it
             should put in other words, and the answer's embedding is close to the question's.
+        label: A model finds that the variant has the label of the row.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,19 +56,27 @@ class Gates(BaseModel):
     difference: Annotated[float, Field(ge=0, le=1)] = 0.2
     length_ratio: Annotated[float, Field(ge=1)] = 2.0
     numbers: bool = True
+    entities: bool = False
     form: bool = True
+    label: LabelGate | None = None
+
+    def key(self, text: str) -> str:
+        """What two texts have in common that count as the same."""
+        return normalised(text)
 
     def fault(self, original: str, variant: str, cosine: float | None = None) -> Fault | None:
         """The first gate that the variant fails; without `cosine` its meaning is not looked at.
 
-        Reasons, in this order: `identical`, `form_changed`, `numbers_changed`, `length_changed`,
-        `too_similar`, `meaning_changed`.
+        Reasons, in this order: `identical`, `form_changed`, `numbers_changed`, `names_changed`,
+        `length_changed`, `too_similar`, `meaning_changed`.
         """
-        if normalised(original) == normalised(variant):
+        if self.key(original) == self.key(variant):
             return Fault("identical")
         if self.form and asks(original) != asks(variant):
             return Fault("form_changed", {"question": [asks(original), asks(variant)]})
         if self.numbers and (fault := _numbers_fault(original, variant)):
+            return fault
+        if self.entities and (fault := _names_fault(original, variant)):
             return fault
         words = [max(1, measure(text, "words")) for text in (original, variant)]
         if max(words) > self.length_ratio * min(words):
@@ -74,8 +90,26 @@ class Gates(BaseModel):
 
     def scores(self, original: str, variant: str, cosine: float | None) -> dict[str, JSON]:
         """What the gates measured, for a row's history."""
-        scores: dict[str, JSON] = {"difference": difference(original, variant)}
-        return scores if cosine is None else {"similarity": round(cosine, 4), **scores}
+        found = difference(original, variant)
+        if cosine is None:
+            return {"difference": found}
+        whole = round(parascore(cosine, found), 4)
+        return {"similarity": round(cosine, 4), "difference": found, "parascore": whole}
+
+
+class PlainGates(Gates):
+    """The gates of operations that asked no model: by default the numbers stay, and that is all.
+
+    Two texts are the same only where every character is, for a typo or another case is a variant.
+    """
+
+    similarity: Annotated[float, Field(ge=-1, le=1)] | None = None
+    difference: Annotated[float, Field(ge=0, le=1)] = 0.0
+    form: bool = False
+
+    def key(self, text: str) -> str:
+        """The text itself."""
+        return text
 
 
 def asks(text: str) -> bool:
@@ -88,9 +122,28 @@ def difference(first: str, second: str) -> float:
     return round(Levenshtein.normalized_distance(normalised(first), normalised(second)), 4)
 
 
+def parascore(cosine: float, distance: float) -> float:
+    """ParaScore without a reference (Shen et al. 2022): meaning, and other words up to a point.
+
+    Args:
+        cosine: Of the embeddings of original and variant, -1 to 1.
+        distance: Their normalised edit distance, 0 to 1.
+    """
+    bound = DIFFERENT_ENOUGH
+    diverse = bound if distance >= bound else -1 + distance * (bound + 1) / bound
+    return cosine + DIVERSITY_WEIGHT * diverse
+
+
 def _numbers_fault(original: str, variant: str) -> Fault | None:
     before, after = numbers(original), numbers(variant)
     if before == after:
         return None
     changed = {"missing": sorted(before - after), "added": sorted(after - before)}
     return Fault("numbers_changed", changed)
+
+
+def _names_fault(original: str, variant: str) -> Fault | None:
+    missing, added = kept(original, variant)
+    if not missing and not added:
+        return None
+    return Fault("names_changed", {"missing": [*missing], "added": [*added]})

@@ -1,98 +1,76 @@
-"""`paraphrase`: a model says the same in other words.
+"""`paraphrase`: a model says the same in other words, in one or in several styles.
 
 - {kind: paraphrase, model: writer, field: question, variants: 2}
+- {kind: paraphrase, model: writer, field: text, styles: [formal, simple], variants: 2,
+   prompt: rewrite/style, decoding: {strategy: diverse_beam, num_beams: 4, n: 4}}
 
 "When does the museum open?"  ->  itself, "What time does the museum open?", "At which hour ...?"
 """
 
-from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from chains.calls import Call
-from chains.decoding import AnyDecoding, Decoding, Sample
-from pipelines.aim import Aim, Trial
-from pipelines.length import Length
 from pipelines.rows import JSON, Row
-from pipelines.stages.augment.base import (
-    Augment,
-    Proposal,
-    Proposing,
-    ask_one,
-    check_text_prompt,
-    cleaned,
-    reply_fault,
-    single,
-)
+from pipelines.stages.augment.base import Proposing
+from pipelines.stages.augment.rewriting import Rewrite
 from pipelines.stages.base import STAGES, Context, JobView
-from pipelines.stages.counting import count_tokens
 from prompts.errors import UsageError
+
+STYLES = {
+    "formal": "formal, as in an official letter",
+    "casual": "casual, as among friends",
+    "simple": "simple, with short and common words",
+    "short": "short, with as few words as possible",
+    "long": "long and explicit, but with nothing added",
+}
 
 
 @STAGES.register
-class Paraphrase(Augment):
-    """Variants written by one model with one prompt.
+class Paraphrase(Rewrite):
+    """Variants in other words.
 
     Attributes:
-        model: Name of one of the job's models.
-        prompt: Name of a prompt with the variable `text`; its other variables are taken from the
-            columns of the same names.
-        decoding: How the model decodes; one reply a try.
-        length: How long a variant is to be, and what is done for that.
+        styles: What the prompt's variable `style` is given: formal, casual, simple, short, long, or
+            words of one's own. The variants of a row take them in turn, beginning with one drawn
+            for the row.
     """
 
     kind: Literal["paraphrase"] = "paraphrase"
-    model: Annotated[str, Field(min_length=1)]
     prompt: Annotated[str, Field(min_length=1)] = "rewrite/paraphrase"
-    decoding: AnyDecoding = Sample(temperature=0.9, top_p=0.95)
-    length: Length | None = None
-
-    @field_validator("decoding")
-    @classmethod
-    def _one_reply(cls, value: Decoding) -> Decoding:
-        return single(value)
+    styles: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
     @property
-    def deterministic(self) -> bool:
-        """Whether the decoding gives one prompt one reply."""
-        return self.decoding.deterministic
+    def ways(self) -> int:
+        """The number of styles."""
+        return max(1, len(self.styles))
+
+    def given(self) -> set[str]:
+        """The text, and the style where there is one."""
+        return {"text", "style"} if self.styles else {"text"}
 
     def check(self, job: JobView) -> None:
-        """The model exists, the prompt has the variable `text`, and its others are columns."""
-        job.model(self.model, key="model")
-        check_text_prompt(job, self.prompt, "prompt", given={"text"})
-        if self.length is not None:
-            self.length.check(self.decoding)
-            if self.length.candidates > 1:
-                fix = "raise 'attempts' instead"
-                problem = "the gates choose among the candidates for a variant"
-                raise UsageError(problem, fix=fix, key="length.candidates")
+        """As for every rewriting; styles need a prompt that takes one."""
+        if self.styles and "style" not in job.prompt(self.prompt, key="prompt").variables:
+            problem = f"prompt '{self.prompt}' has no variable 'style'"
+            fix = "take one that has, such as rewrite/style, or leave styles out"
+            raise UsageError(problem, fix=fix, key="prompt")
+        super().check(job)
+
+    def values(self, row: Row, text: str, slot: int, context: Context) -> dict[str, JSON]:
+        """The text, and how its variant's style is said."""
+        if not self.styles:
+            return {"text": text}
+        style = self._style(row, slot, context)
+        return {"text": text, "style": STYLES.get(style, style)}
 
     def propose(self, row: Row, text: str, slot: int, attempt: int, context: Context) -> Proposing:
-        """One reply to the prompt."""
-        prompt = context.prompt(self.prompt)
-        values = {n: text if n == "text" else row.data[n] for n in prompt.variables}
-        seed = context.seed(row, attempt, slot)
-        messages = context.chat(prompt, values)
-        aim = None if self.length is None else Aim.at(self.length, context.seed(row, 0, slot))
-        guides = () if aim is None or context.spec(self.model).server else aim.guides()
-        said = messages if aim is None else aim.said(messages)
-        reply = yield from ask_one(self.model, Call(said, self.decoding, seed, guides))
-        event: dict[str, JSON] = {
-            "prompt": prompt.label,
-            "model": context.model_label(self.model),
-            "strategy": self.decoding.key()["strategy"],
-        }
-        if not self.deterministic:
-            event["seed"] = seed
-        fault = reply_fault(reply, self.decoding.max_tokens)
-        if aim is None or reply.finish == "error":
-            return Proposal(reply.text, event, fault)
-        trial = Trial(
-            slot, attempt, guided=bool(guides), stops=True, max_tokens=self.decoding.max_tokens
-        )
-        # Cleaned first: what is taken off does not count.
-        variant, fault = cleaned(reply.text, text)
-        judged = aim.judged(reply, variant, trial, partial(count_tokens, context, self.model))
-        return Proposal(judged.text, {**event, "length": judged.event}, fault or judged.fault)
+        """The replies to the prompt, with the style in the history."""
+        found = yield from super().propose(row, text, slot, attempt, context)
+        if not self.styles:
+            return found
+        style = self._style(row, slot, context)
+        return [each._replace(event={"style": style, **each.event}) for each in found]
+
+    def _style(self, row: Row, slot: int, context: Context) -> str:
+        return self.styles[(context.seed(row) + slot) % len(self.styles)]

@@ -56,6 +56,7 @@ class Rank(ModelStage):
         task: For a reward model: the column with what the candidates answer.
         adds: The column for the best candidate.
         rejected: A column for the worst candidate, as preference data has it.
+        margin: A column for by how much the best is stronger than the worst.
         min_margin: By how much the best has to be stronger than the worst.
     """
 
@@ -70,6 +71,7 @@ class Rank(ModelStage):
     task: str = ""
     adds: Annotated[str, Field(min_length=1)] = "best"
     rejected: str = ""
+    margin: str = ""
     min_margin: Annotated[float, Field(ge=0)] = 0.0
 
     @model_validator(mode="after")
@@ -85,8 +87,8 @@ class Rank(ModelStage):
         return {self.field, *self.inputs.values(), *filter(None, [self.task])}
 
     def columns_added(self) -> set[str]:
-        """The best candidate, and the worst where it is wanted."""
-        return {self.adds, *filter(None, [self.rejected])}
+        """The best candidate, and the worst and the margin where they are wanted."""
+        return {self.adds, *filter(None, [self.rejected, self.margin])}
 
     def check(self, job: JobView) -> None:
         """The model exists, and a prompt that shows two candidates where it writes."""
@@ -173,6 +175,8 @@ class Rank(ModelStage):
         columns: dict[str, JSON] = {self.adds: texts[best]}
         if self.rejected:
             columns[self.rejected] = texts[worst]
+        if self.margin:
+            columns[self.margin] = lead
         return row.with_data(columns, event)
 
     def _strengths(

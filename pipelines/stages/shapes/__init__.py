@@ -1,0 +1,1 @@
+"""Stages that give a row the shape trainers read: conversations, calls of tools, spans, answers."""
