@@ -39,7 +39,8 @@ class PackedLinear(torch.nn.Module):
 
 def pack_linear_layers(model: Any) -> None:
     """Replace the linear layers of a model, where that makes it faster; its results stay."""
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not available or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return
     for module in list(model.modules()):
         for name, child in list(module.named_children()):

@@ -69,6 +69,11 @@ def test_families_with_an_attention_interface_take_the_fast_engine(family: str, 
     assert choose_engine(tiny_causal(family)).name == name
 
 
+def test_bfloat16_takes_the_fast_engine_on_every_processor() -> None:
+    """Weights are packed only where the processor has instructions for them."""
+    assert choose_engine(tiny_causal("llama").bfloat16()).name == "registered attention"
+
+
 @pytest.mark.parametrize("family", ["bloom", "mamba"])
 def test_other_families_keep_their_own_attention(family: str) -> None:
     assert choose_engine(tiny_causal(family)).name == "stock attention"
