@@ -11,14 +11,13 @@ Lengths are those of all rows. The other figures are those of a sample of at mos
 by a hash of the row's place, so that what is held in memory does not grow with the dataset.
 """
 
-import gzip
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from heapq import heappush, heapreplace
-from itertools import pairwise
 
+from pipelines.evaluation.surface import compression_ratio, distinct
 from pipelines.exporters.groups import Groups
 from pipelines.exporters.near import unite_near_duplicates
 from pipelines.rows import JSON, Row
@@ -103,16 +102,14 @@ class Profile:
 
 def _figures(sample: list[str], lengths: Counter[int]) -> Figures:
     words = [text.split() for text in sample]
-    pairs = [pair for each in words for pair in pairwise(each)]
-    data = "\n".join(sample).encode("utf-8", "surrogatepass")
     openings = Counter(" ".join(each[:OPENING]) for each in words)
     ranked = sorted(openings.items(), key=lambda item: (-item[1], item[0]))
     return Figures(
         texts=lengths.total(),
         sampled=len(sample),
         lengths=dict(sorted(lengths.items())),
-        distinct_2=len(set(pairs)) / len(pairs) if pairs else 0.0,
-        compression=len(data) / len(gzip.compress(data, mtime=0)) if data else 0.0,
+        distinct_2=distinct(words, 2) or 0.0,
+        compression=compression_ratio(sample) or 0.0,
         near_duplicates=_repeated(sample),
         openings=tuple(ranked[:10]),
     )

@@ -10,22 +10,19 @@ by their `id`, `order`, `family`, `data` and `history`, the columns are those of
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
-from pipelines.rows import JSON, digest
+from pipelines.rows import JSON
 from pipelines.sources import SOURCES, Records, Seed, Source
 from pipelines.sources.files import PathView
+from pipelines.stages.sets import KINDS, SetPlaces
+from pipelines.stages.sets import fingerprint_sets as sets_fingerprint
 from prompts.errors import SourceError, TextmillError, UsageError, unknown
 from prompts.registry import described, dotted
 
-if TYPE_CHECKING:
-    from chains.models.spec import ModelSpec
-
-KINDS = ("records", "hf_dataset")
 ROWS = "rows.jsonl"  # of a run folder
 RUN_KEYS = {"id", "order", "family", "data", "history"}
 
@@ -61,22 +58,12 @@ AnySets = Annotated[
 """Annotation of a field that takes sets by their names."""
 
 
-@dataclass(frozen=True)
-class _Places:
-    """What a set's source may look up, from what a stage may: paths, and no model.
-
-    The path of a run folder leads to its rows.
-    """
-
-    view: PathView
-    seed: int = 0  # sets are read in their own order
+class _Places(SetPlaces):
+    """The path of a run folder leads to its rows."""
 
     def path(self, text: str) -> Path:
-        found = self.view.path(text)
+        found = super().path(text)
         return found / ROWS if (found / ROWS).is_file() else found
-
-    def model(self, name: str) -> "ModelSpec":
-        raise UsageError("a set asks no model", fix="leave its 'model' out")
 
 
 def check_sets(sets: Mapping[str, Source], columns: tuple[str, ...], view: PathView) -> None:
@@ -94,9 +81,7 @@ def check_sets(sets: Mapping[str, Source], columns: tuple[str, ...], view: PathV
 
 def fingerprint_sets(sets: Mapping[str, Source], view: PathView) -> str:
     """Changes with the sets' names, files and settings; empty where there are none."""
-    if not sets:
-        return ""
-    return digest([[name, source.fingerprint(_Places(view))] for name, source in sets.items()])
+    return sets_fingerprint(sets, _Places(view))
 
 
 def read_sets(sets: Mapping[str, Source], view: PathView) -> Iterator[tuple[str, str, Seed]]:

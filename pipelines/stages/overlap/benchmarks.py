@@ -11,24 +11,17 @@ A set is read by the sources `records` and `hf_dataset`, with their keys.
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
-from pipelines.rows import digest
 from pipelines.sources import SOURCES, BadSeed, Source
 from pipelines.sources.files import PathView
 from pipelines.stages.columns import strings
 from pipelines.stages.overlap.words import words
+from pipelines.stages.sets import KINDS, SetPlaces
 from prompts.errors import SourceError, TextmillError, UsageError
 from prompts.registry import described, dotted
-
-if TYPE_CHECKING:
-    from chains.models.spec import ModelSpec
-
-KINDS = ("records", "hf_dataset")
 
 _log = logging.getLogger(__name__)
 
@@ -76,20 +69,6 @@ AnySets = Annotated[
 """Annotation of a field that takes evaluation sets by their names."""
 
 
-@dataclass(frozen=True)
-class _Places:
-    """What a set's source may look up, from what a stage may: paths, and no model."""
-
-    view: PathView
-    seed: int = 0  # sets are read in their own order
-
-    def path(self, text: str) -> Path:
-        return self.view.path(text)
-
-    def model(self, name: str) -> "ModelSpec":
-        raise UsageError("an evaluation set asks no model", fix="leave its 'model' out")
-
-
 def check_sets(sets: Mapping[str, Source], view: PathView) -> None:
     """There is something to read in each, with the columns it names.
 
@@ -98,14 +77,9 @@ def check_sets(sets: Mapping[str, Source], view: PathView) -> None:
     """
     for name, source in sets.items():
         try:
-            source.columns(_Places(view))
+            source.columns(SetPlaces(view))
         except TextmillError as exc:
             raise _about(name, source, exc) from exc
-
-
-def fingerprint_sets(sets: Mapping[str, Source], view: PathView) -> str:
-    """Changes with the sets' names, files and settings."""
-    return digest([[name, source.fingerprint(_Places(view))] for name, source in sets.items()])
 
 
 def read_sets(sets: Mapping[str, Source], view: PathView, *, least: int) -> list[Part]:
@@ -117,13 +91,13 @@ def read_sets(sets: Mapping[str, Source], view: PathView, *, least: int) -> list
     parts: list[Part] = []
     for name, source in sets.items():
         try:
-            parts += _read_set(name, source, _Places(view), least)
+            parts += _read_set(name, source, SetPlaces(view), least)
         except TextmillError as exc:
             raise _about(name, source, exc) from exc
     return parts
 
 
-def _read_set(name: str, source: Source, view: _Places, least: int) -> Sequence[Part]:
+def _read_set(name: str, source: Source, view: SetPlaces, least: int) -> Sequence[Part]:
     parts: list[Part] = []
     lost: list[str] = []
     items = 0

@@ -26,11 +26,11 @@ from pipelines.stages.overlap.benchmarks import (
     AnySets,
     Part,
     check_sets,
-    fingerprint_sets,
     read_sets,
 )
 from pipelines.stages.overlap.ngrams import NgramIndex
 from pipelines.stages.overlap.words import SHOWN, quoted, words
+from pipelines.stages.sets import SetPlaces, fingerprint_sets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,7 +89,7 @@ class Decontaminate(ModelStage):
 
     def fingerprint(self, view: SourceView) -> str:
         """Changes with the sets."""
-        return fingerprint_sets(self.sets, view)
+        return fingerprint_sets(self.sets, SetPlaces(view))
 
     def work(self, row: Row, context: Context) -> Work:
         """Look for copies; if there is none, for paraphrases."""
