@@ -200,7 +200,7 @@ GROUPS = {
     "Single stages": ["pipelines/stages", "pipelines/length.py", "pipelines/runner.py"],
     "Replies": ["chains/parsing.py"],
     "Models": ["chains/models", "chains/decoding", "chains/engine"],
-    "Sources": ["pipelines/sources"],
+    "Sources": ["pipelines/sources", "chains/loading"],
 }
 PLACES = {"Fault": 0, "ParseFault": 0, "Unreadable": 0, "_Refused": 0, "Rejection": 1, "BadSeed": 1}
 """Which argument of these is the reason."""

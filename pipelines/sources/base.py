@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from chains.loading.base import Unreadable
 from pipelines.rows import JSON, digest
 from prompts.registry import Registry
 
@@ -55,18 +56,10 @@ class BadSeed:
     reason: str
     detail: str
 
-
-class Unreadable(Exception):
-    """Raised while one file or record is read; the source turns it into a `BadSeed`."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-    def seed(self, key: str) -> BadSeed:
-        """The `BadSeed` of the file or record named `key`."""
-        return BadSeed(key, self.reason, self.detail)
+    @classmethod
+    def of(cls, bad: Unreadable, key: str) -> "BadSeed":
+        """What could not be read, of the file or record named `key`."""
+        return cls(key, bad.reason, bad.detail)
 
 
 class SourceView(Protocol):

@@ -15,8 +15,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from chains.loading.base import Unreadable
 from pipelines.rows import JSON, digest
-from pipelines.sources.base import SOURCES, BadSeed, Seed, Source, SourceView, Unreadable
+from pipelines.sources.base import SOURCES, BadSeed, Seed, Source, SourceView
 from pipelines.sources.files import AnyPaths, File, find_files, hash_files, open_file
 from pipelines.sources.stream import require_some
 from pipelines.sources.tables import read_jsonl
@@ -92,7 +93,7 @@ class Batch(Source):
                     yield self._answer(content)
                 except Unreadable as bad:
                     name = content.get("custom_id") if isinstance(content, Mapping) else None
-                    yield bad.seed(str(name or f"{file.name}:{place}"))
+                    yield BadSeed.of(bad, str(name or f"{file.name}:{place}"))
 
     def _answer(self, content: dict[str, Any] | Unreadable) -> Answer:
         if isinstance(content, Unreadable):

@@ -14,14 +14,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from chains.loading import SUFFIXES, Unreadable, read_bytes
 from pipelines.rows import digest
-from pipelines.sources.base import SOURCES, BadSeed, Seed, Source, SourceView, Unreadable
-from pipelines.sources.encodings import decode
+from pipelines.sources.base import SOURCES, BadSeed, Seed, Source, SourceView
 from pipelines.sources.files import AnyPaths, find_files, hash_files, read_file
 from pipelines.sources.passages import AnySplit, Split, check_split, cutter, passages
 from pipelines.sources.stream import first_file, require_some
-
-SUFFIXES = (".markdown", ".md", ".text", ".txt")
 
 
 @SOURCES.register
@@ -63,6 +61,6 @@ class Documents(Source):
                 continue
             try:
                 data = read_file(file.path, most=int(self.max_mb * 1_000_000))
-                yield from passages(decode(data), file.name, cut)
+                yield from passages(read_bytes(data, file.name), file.name, cut)
             except Unreadable as bad:
-                yield bad.seed(file.name)
+                yield BadSeed.of(bad, file.name)

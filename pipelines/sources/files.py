@@ -20,7 +20,8 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import BeforeValidator, Field
 
-from pipelines.sources.base import BadSeed, Unreadable
+from chains.loading.base import Unreadable
+from pipelines.sources.base import BadSeed
 
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
@@ -88,7 +89,7 @@ def find_files(
                 try:
                     real = _check(path, root, known, named=path == given)
                 except Unreadable as bad:
-                    yield bad.seed(name)
+                    yield BadSeed.of(bad, name)
                     continue
                 if real not in seen:
                     seen.add(real)

@@ -19,8 +19,9 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from chains.loading.base import Unreadable
 from pipelines.rows import digest
-from pipelines.sources.base import SOURCES, BadSeed, Seed, Source, SourceView, Unreadable
+from pipelines.sources.base import SOURCES, BadSeed, Seed, Source, SourceView
 from pipelines.sources.stream import require_some
 from pipelines.sources.values import ColumnChoice, missing_columns, record_seed
 from prompts.errors import ResourceError, SourceError, TextmillError
@@ -82,7 +83,7 @@ class HuggingFaceDataset(Source):
             try:
                 yield record_seed(named, self.choice, self.key)
             except Unreadable as bad:
-                yield bad.seed(f"{self.path}:{place}")
+                yield BadSeed.of(bad, f"{self.path}:{place}")
 
     def _open(self, view: SourceView, *, look: bool = False) -> Any:
         """The split with the columns that are wanted; to `look`, as a stream without a download."""

@@ -17,8 +17,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from chains.loading.base import Reading, Unreadable
 from pipelines.rows import digest
-from pipelines.sources.base import SOURCES, BadSeed, Seed, Source, SourceView, Unreadable
+from pipelines.sources.base import SOURCES, BadSeed, Seed, Source, SourceView
 from pipelines.sources.passages import AnySplit, Split, check_split, cutter, passages
 from pipelines.sources.stream import require_some
 from pipelines.sources.values import plain
@@ -73,11 +74,11 @@ class Loader(Source):
                 number += 1
                 name = str(metadata.get("source") or self.loader)
                 try:
-                    for seed in passages(text, name, cut):
+                    for seed in passages(Reading(text), name, cut):
                         moving = seed.moving | {"metadata"}
                         yield Seed({**seed.data, "metadata": metadata}, seed.key, moving)
                 except Unreadable as bad:
-                    yield bad.seed(f"{name}#{number}")
+                    yield BadSeed.of(bad, f"{name}#{number}")
         except SourceError as exc:
             problem = exc.problem
             for root in roots:

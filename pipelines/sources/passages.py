@@ -1,7 +1,7 @@
 """How a job says that long texts are cut: `split: {tokens: 200, overlap: 20}` or `split: none`.
 
 cut = cutter(Split(tokens=200, overlap=20), view)
-cut("A long text ...")        # [(0, 812), (700, 1498)]: text[start:end] is a passage
+cut(reading)        # [(0, 812), (700, 1498)]: reading.text[start:end] is a passage
 """
 
 from collections.abc import Callable, Iterator
@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from pipelines.sources.base import Seed, SourceView, Unreadable
+from chains.loading.base import Reading, Unreadable
+from pipelines.sources.base import Seed, SourceView
 
-Cut = Callable[[str], list[tuple[int, int]]]
+Cut = Callable[[Reading], list[tuple[int, int]]]
 
 MOVING = frozenset({"start", "end"})
 
@@ -61,7 +62,7 @@ def check_split(split: Split | None, view: SourceView) -> None:
 
 
 def cutter(split: Split | None, view: SourceView) -> Cut:
-    """The function that gives the spans of a text's passages, without white space at their ends.
+    """The function that gives the spans of a document's passages, trimmed of outer white space.
 
     Raises:
         UsageError: The job has no such model.
@@ -70,22 +71,32 @@ def cutter(split: Split | None, view: SourceView) -> Cut:
     from chains.retrieval.splitting import split_spans, whole
 
     if split is None:
-        return whole
+        return lambda reading: whole(reading.text)
     from chains.models import open_tokenizer
 
     tokenizer = open_tokenizer(view.model(split.model))
-    return lambda text: split_spans(text, tokenizer.spans(text), split.tokens, split.overlap)
+
+    def cut(reading: Reading) -> list[tuple[int, int]]:
+        spans = tokenizer.spans(reading.text)
+        return split_spans(reading.text, spans, split.tokens, split.overlap)
+
+    return cut
 
 
-def passages(text: str, document: str, cut: Cut) -> Iterator[Seed]:
+def passages(reading: Reading, document: str, cut: Cut) -> Iterator[Seed]:
     """The rows of one document.
 
     Raises:
         Unreadable: `empty`, where there is only white space.
     """
-    spans = cut(text)
+    spans = cut(reading)
     if not spans:
         raise Unreadable("empty", "white space only")
     for start, end in spans:
-        data = {"context": text[start:end], "document": document, "start": start, "end": end}
+        data = {
+            "context": reading.text[start:end],
+            "document": document,
+            "start": start,
+            "end": end,
+        }
         yield Seed(data, document, MOVING)

@@ -15,8 +15,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from chains.loading.base import Unreadable
 from pipelines.rows import digest
-from pipelines.sources.base import SOURCES, BadSeed, Seed, Source, SourceView, Unreadable
+from pipelines.sources.base import SOURCES, BadSeed, Seed, Source, SourceView
 from pipelines.sources.files import AnyPaths, File, find_files, hash_files, open_file
 from pipelines.sources.stream import first_file, require_some
 from pipelines.sources.tables import Record, read_csv, read_jsonl, read_parquet
@@ -116,8 +117,8 @@ class Records(Source):
 
     def _seed(self, content: dict[str, Any] | Unreadable, place: str) -> Seed | BadSeed:
         if isinstance(content, Unreadable):
-            return content.seed(place)
+            return BadSeed.of(content, place)
         try:
             return record_seed(content, self.choice, self.key)
         except Unreadable as bad:
-            return bad.seed(place)
+            return BadSeed.of(bad, place)

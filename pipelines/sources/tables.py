@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import jsonlines
 
-from pipelines.sources.base import Unreadable
-from pipelines.sources.encodings import detect
+from chains.loading.base import Unreadable
+from chains.loading.encodings import detect
 from pipelines.sources.lines import LONGEST, CappedLines, LineTooLong
 
 _CHUNK = 1 << 20  # bytes looked at together for a file's encoding

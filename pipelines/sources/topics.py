@@ -19,9 +19,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainSerializer, PlainValidator, model_validator
 
+from chains.loading.base import Unreadable
+from chains.loading.encodings import decode
 from pipelines.rows import SEED_BITS, digest, seed_for
-from pipelines.sources.base import SOURCES, Seed, Source, SourceView, Unreadable
-from pipelines.sources.encodings import decode
+from pipelines.sources.base import SOURCES, Seed, Source, SourceView
 from pipelines.sources.files import read_file
 from prompts.errors import SourceError
 

@@ -17,8 +17,9 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field
 
+from chains.loading.base import Unreadable
 from pipelines.rows import JSON
-from pipelines.sources.base import Seed, Unreadable
+from pipelines.sources.base import Seed
 
 
 def _list_as_mapping(value: Any) -> Any:

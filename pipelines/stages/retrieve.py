@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from chains.loading import SUFFIXES
 from chains.models.spec import ModelSpec
 from chains.retrieval import AnyRetriever, Bm25, Passage
 from pipelines.rows import JSON, Fault, Outcome, Rejection, Row
 from pipelines.sources.base import BadSeed, SourceView
-from pipelines.sources.documents import SUFFIXES, Documents
+from pipelines.sources.documents import Documents
 from pipelines.sources.files import AnyPaths, find_files
 from pipelines.sources.passages import AnySplit, Split
 from pipelines.sources.stream import first_file

@@ -7,10 +7,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from source_views import View, build, parted
 
+from chains.loading.base import Reading, Unreadable
+from chains.loading.encodings import decode
 from pipelines.rows import digest
 from pipelines.sources import SOURCES, Seed, seeds
-from pipelines.sources.base import Unreadable
-from pipelines.sources.encodings import decode
 from pipelines.sources.passages import Split, cutter, passages
 from prompts.errors import SourceError, UsageError
 
@@ -51,7 +51,7 @@ def test_any_text_is_cut_exactly_or_refused(text: str) -> None:
     cut = cutter(Split(tokens=8, overlap=4), View(Path()))
     try:
         decoded = decode(text.encode("utf-8"))
-        found = list(passages(decoded, "x.txt", cut))
+        found = list(passages(Reading(decoded), "x.txt", cut))
     except Unreadable:
         assume(False)
     covered: set[int] = set()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from source_views import View, build, parted
 
+from chains.loading.base import Unreadable
 from pipelines.sources import BadSeed
-from pipelines.sources.base import Unreadable
 from pipelines.sources.files import File, find_files, hash_files, open_file, read_file
 from prompts.errors import SourceError
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from source_views import View, build, parted
 
+from chains.loading.base import Unreadable
 from pipelines.sources import SOURCES
-from pipelines.sources.base import Unreadable
 from pipelines.sources.lines import CappedLines, LineTooLong
 from pipelines.sources.values import plain
 from prompts.errors import SourceError, UsageError

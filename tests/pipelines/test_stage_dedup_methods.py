@@ -127,7 +127,7 @@ def cosine(first: str, second: str) -> float:
         ({"method": "semantic"}, cosine, 0.9),
         ({"method": "semantic", "threshold": 0.7}, cosine, 0.7),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_a_method_finds_what_comparing_all_pairs_finds(
     options: dict[str, object], like: Like, threshold: float

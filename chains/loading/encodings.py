@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from pipelines.sources.base import Unreadable
+from chains.loading.base import Unreadable
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

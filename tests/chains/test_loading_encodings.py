@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.sources.base import Unreadable
-from pipelines.sources.encodings import decode, detect
+from chains.loading.base import Unreadable
+from chains.loading.encodings import decode, detect
 
 CZECH = "Příliš žluťoučký kůň úpěl ďábelské ódy. Šťastné dítě běželo přes řeku k lesu. " * 3
 RUSSIAN = "Съешь же ещё этих мягких французских булок, да выпей чаю. Погода сегодня хорошая. " * 3
