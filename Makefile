@@ -16,8 +16,8 @@ demo: $(READY)  ## make a dataset from the example handbook with the embedded mo
 	$(RUN) run pipelines/recipes/demo.yaml
 
 .PHONY: test
-test: $(READY)  ## run the tests: offline, on the CPU
-	HF_HUB_OFFLINE=1 $(PYTHON) -m pytest
+test: $(READY)  ## run the tests: offline, on the CPU, a process for each of up to four cores
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 .PHONY: lint
 lint: $(READY)
