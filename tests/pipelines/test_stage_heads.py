@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from jobs import files_of, launched
 
+from chains.calls import Call, Message
+from chains.decoding.score import Score
 from chains.models import ModelSpec, open_model
 from pipelines.launch import Launched
 from prompts.errors import UsageError
@@ -88,8 +90,6 @@ def test_rows_and_blocks_change_no_byte(tmp_path: Path, heads: Path) -> None:
 def test_a_reward_is_the_value_of_the_head(tmp_path: Path, heads: Path) -> None:
     stage = {"kind": "reward", "model": "value", "prompt": "context", "answer": "text"}
     run = ran(tmp_path, heads, stage)
-    from chains.calls import Call, Message
-    from chains.decoding import Score
 
     pairs = [(Message("user", r["context"]), Message("assistant", r["text"])) for r in ROWS]
     calls = [Call(pair, Score(target="")) for pair in pairs]
@@ -115,8 +115,6 @@ def test_each_sentence_has_to_follow(tmp_path: Path, heads: Path) -> None:
     stage = {"kind": "entailment", "model": "nli", "field": "text", "min": 0.0, "adds": "least"}
     run = ran(tmp_path, heads, stage)
     assert [len(line["history"][-1]["entailment"]) for line in lines(run)] == [2, 1, 1]
-    from chains.calls import Call, Message
-    from chains.decoding import Score
 
     pair = (Message("user", "A cat."), Message("user", "It ran."))
     [[(_, [reply])]] = head(heads, "nli").answer(
@@ -132,9 +130,31 @@ def test_each_sentence_has_to_follow(tmp_path: Path, heads: Path) -> None:
     assert refused["detail"]["sentence"] in refused["data"]["text"]
 
 
+def test_toxicity_takes_the_higher_of_list_and_classifier(tmp_path: Path, heads: Path) -> None:
+    labels = ["contradiction", "neutral"]
+    stage = {"kind": "toxicity", "fields": ["text"], "model": "nli", "labels": labels,
+             "action": "flag"}  # fmt: skip
+    found = [line["data"]["toxicity"] for line in lines(ran(tmp_path, heads, stage))]
+    calls = [
+        Call((Message("user", each["text"]),), Score(target=label, end=False))
+        for each in ROWS
+        for label in labels
+    ]
+    model = head(heads, "nli")
+    chances = {i: math.exp(r.logprob) for part in model.answer(calls) for i, [r] in part}
+    assert found == [round(max(chances[2 * i], chances[2 * i + 1]), 4) for i in range(len(ROWS))]
+    (tmp_path / "again").mkdir()
+    most = sorted(found)[-2]
+    run = ran(tmp_path / "again", heads, {**stage, "action": "reject", "max_score": most})
+    (refused,) = lines(run, "rejected.jsonl")
+    assert (refused["reason"], refused["detail"]["probability"]) == ("toxic", max(found))
+
+
 @pytest.mark.parametrize(
     ("stage", "problem"),
     [
+        ({"kind": "toxicity", "model": "nli", "labels": ["rude"]}, "no label 'rude'"),
+        ({"kind": "toxicity", "model": "nli"}, "a model needs labels"),
         ({"kind": "entailment", "model": "vague", "field": "text"}, "no label of the model says"),
         ({"kind": "entailment", "model": "nli", "field": "text", "label": "yes"}, "no label 'yes'"),
         ({"kind": "reward", "model": "nli", "answer": "text"}, "has 3 labels, not a value"),
