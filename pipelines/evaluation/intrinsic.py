@@ -26,7 +26,6 @@ Embed = Callable[[Sequence[str]], Vectors]
 
 WORDS = 5_000  # words that distinct-n is counted on, so that sets of other sizes compare
 SAMPLE = 1_000  # texts for self-BLEU and embeddings
-NEAR = 0.8  # Jaccard similarity of character 5-grams
 DIGITS = 4
 
 
@@ -82,28 +81,16 @@ def label_shares(labels: Sequence[str]) -> dict[str, JSON]:
 
 
 def duplicates(texts: Sequence[str]) -> dict[str, JSON]:
-    """Shares of texts that an earlier one equals, or is like by the Jaccard measure of MinHash.
+    """Shares that would go if one text of all equal ones, or of all nearly alike, were kept.
 
     Case, punctuation and spaces do not count. A pair at similarity 0.8 is found with a chance
     above 0.999; none is counted without its true similarity.
     """
+    from pipelines.exporters.near import repeated
     from pipelines.normalising import normalised
-    from pipelines.stages.dedup.minhash import Hashing, MinHash
 
-    plain = [normalised(text) for text in texts]
-    different = list(dict.fromkeys(plain))
-    index = MinHash(NEAR, Hashing(num_perm=128, bands=32, ngram=5, unit="chars"))
-    batch = index.read(different)
-    index.add(batch, range(len(different)))
-    near = sum(
-        any(
-            int(number) < place and index.evidence(batch, place, int(number)) is not None
-            for number in numbers
-        )
-        for place, numbers in enumerate(index.known(batch))
-    )
-    equal = len(plain) - len(different)
-    return {"exact_duplicates": equal / len(plain), "near_duplicates": near / len(plain)}
+    different = len({normalised(text) for text in texts})
+    return {"exact_duplicates": 1 - different / len(texts), "near_duplicates": repeated(texts)}
 
 
 def rounded(figures: dict[str, JSON]) -> dict[str, JSON]:

@@ -9,7 +9,8 @@ from pipelines.exporters.about import About
 from pipelines.exporters.base import Finished
 from pipelines.exporters.layout import IMAGES
 from pipelines.exporters.markdown import code, plain, table
-from pipelines.exporters.profile import LIKE, SAMPLE
+from pipelines.exporters.near import LIKE
+from pipelines.exporters.profile import SAMPLE
 
 _USES = {
     "text": "training and testing language models on plain text",

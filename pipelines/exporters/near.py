@@ -10,7 +10,7 @@ kept, and their true Jaccard similarity decides: no estimate ever unites two row
 marks, punctuation and spaces do not count.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import islice
 
@@ -23,6 +23,9 @@ from pipelines.stages.dedup.index import Array
 from pipelines.stages.dedup.minhash import Hashing, chance_of_finding
 from pipelines.stages.dedup.shingling import jaccard, shingles
 from pipelines.stages.dedup.sketches import Sketches
+
+LIKE = 0.8
+"""The similarity from which on the card, the report and `evaluate` call texts nearly alike."""
 
 TOGETHER = 256  # rows hashed at once
 NUM_PERM = 128
@@ -52,6 +55,30 @@ def unite_near_duplicates(
     for block in _blocks(rows()):
         index.keep([normalised(text(row)) for row in block])
     index.verify(groups)
+
+
+def alike(texts: Sequence[str], threshold: float = LIKE) -> list[list[int]]:
+    """Groups of texts of which each is like another one of its group; texts alone are one too.
+
+    Args:
+        texts: What is compared.
+        threshold: As above.
+
+    Returns:
+        Places in `texts`, ascending within a group; groups by their first place.
+    """
+    rows = [Row(str(n), (n,), str(n), {"text": text}) for n, text in enumerate(texts)]
+    groups = Groups()
+    unite_near_duplicates(lambda: iter(rows), lambda row: texts[row.order[0]], threshold, groups)
+    members: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        members.setdefault(groups.name(row.family), []).append(place)
+    return list(members.values())
+
+
+def repeated(texts: Sequence[str], threshold: float = LIKE) -> float:
+    """The share that would go if of every group of texts nearly alike one were kept, 0 to 1."""
+    return 1 - len(alike(texts, threshold)) / len(texts) if texts else 0.0
 
 
 def bands_for(threshold: float) -> int:

@@ -18,12 +18,10 @@ from hashlib import blake2b
 from heapq import heappush, heapreplace
 
 from pipelines.evaluation.surface import compression_ratio, distinct
-from pipelines.exporters.groups import Groups
-from pipelines.exporters.near import unite_near_duplicates
-from pipelines.rows import JSON, Row
+from pipelines.exporters.near import repeated
+from pipelines.rows import JSON
 
 SAMPLE = 1_000  # rows
-LIKE = 0.8  # Jaccard similarity from which texts count as nearly alike
 OPENING = 2  # words
 SHORTEST = 3  # median number of words; columns below it hold names and labels, no text
 _UNSAID = frozenset({"role", "from"})  # who speaks in a conversation, not what is said
@@ -110,18 +108,9 @@ def _figures(sample: list[str], lengths: Counter[int]) -> Figures:
         lengths=dict(sorted(lengths.items())),
         distinct_2=distinct(words, 2) or 0.0,
         compression=compression_ratio(sample) or 0.0,
-        near_duplicates=_repeated(sample),
+        near_duplicates=repeated(sample),
         openings=tuple(ranked[:10]),
     )
-
-
-def _repeated(texts: list[str]) -> float:
-    """The part that would go if of every group of texts nearly alike one were kept."""
-    rows = [Row(str(n), (n,), str(n), {"text": text}) for n, text in enumerate(texts)]
-    groups = Groups()
-    unite_near_duplicates(lambda: iter(rows), lambda row: str(row.data["text"]), LIKE, groups)
-    kept = len({groups.name(row.family) for row in rows})
-    return 1 - kept / len(rows) if rows else 0.0
 
 
 def _strings(value: JSON) -> Iterator[str]:

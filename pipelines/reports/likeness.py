@@ -5,9 +5,7 @@ alike(rows, "question")     # [["9f2c...", "07d1...", "41aa..."], ["b3e0...", "7
 
 from collections.abc import Sequence
 
-from pipelines.exporters.groups import Groups
-from pipelines.exporters.near import unite_near_duplicates
-from pipelines.exporters.profile import LIKE
+from pipelines.exporters import near
 from pipelines.rows import Row
 
 
@@ -16,14 +14,7 @@ def alike(rows: Sequence[Row], column: str) -> list[list[str]]:
 
     Character 5-grams are compared; case, punctuation and spaces do not count.
     """
-    own = [
-        Row(row.id, row.order, row.id, {"text": row.data[column]})
-        for row in rows
-        if isinstance(row.data.get(column), str)
-    ]
-    groups = Groups()
-    unite_near_duplicates(lambda: iter(own), lambda row: str(row.data["text"]), LIKE, groups)
-    members: dict[str, list[str]] = {}
-    for row in own:
-        members.setdefault(groups.name(row.family), []).append(row.id)
-    return sorted((ids for ids in members.values() if len(ids) > 1), key=lambda ids: -len(ids))
+    found = [(row.id, text) for row in rows if isinstance(text := row.data.get(column), str)]
+    groups = near.alike([text for _, text in found])
+    named = [[found[place][0] for place in group] for group in groups if len(group) > 1]
+    return sorted(named, key=lambda ids: -len(ids))

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.evaluation.sampling import places
-from pipelines.exporters.profile import LIKE, SAMPLE
+from pipelines.exporters.near import LIKE
+from pipelines.exporters.profile import SAMPLE
 from pipelines.reports.charts import SHAPES, points, shape
 from pipelines.reports.gathering import slice_of
 from pipelines.reports.likeness import alike
