@@ -20,6 +20,7 @@ from langchain_core.prompts import BaseChatPromptTemplate
 from langchain_core.runnables import Runnable
 
 from chains.calls import Message
+from chains.decoding.grammar import guides_for, refuse_conflicts
 from chains.parsing import ParseFault, parse_reply
 from prompts.prompt import Output, Prompt, Role
 
@@ -98,5 +99,18 @@ def render_chat(prompt: Prompt, values: Mapping[str, Any]) -> tuple[Message, ...
 
 
 def build_chain(prompt: Prompt, model: BaseChatModel) -> Runnable[dict[str, Any], Any]:
-    """`template | model | parser`: from a dict of the prompt's variables to the parsed reply."""
-    return as_template(prompt) | model | ReplyParser(output=prompt.output)
+    """`template | model | parser`: from a dict of the prompt's variables to the parsed reply.
+
+    A model of this package is held to the prompt's output form while it writes, as in a job.
+
+    Raises:
+        UsageError: The model's settings and the form both say where a reply ends.
+    """
+    from chains.models.chat import BatchChatModel
+
+    asked: Runnable[Any, Any] = model
+    guides = guides_for(prompt.output)
+    if guides and isinstance(model, BatchChatModel):
+        refuse_conflicts(prompt.output, model.decoding)
+        asked = model.bind(guides=guides)
+    return as_template(prompt) | asked | ReplyParser(output=prompt.output)

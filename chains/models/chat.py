@@ -5,7 +5,8 @@
     chain.batch([{"topic": "rain"}, {"topic": "snow"}])        # one batch of two
 
 Settings per call are those of the strategies by their own names (`temperature`, `top_p`,
-`max_tokens`, ...; or `decoding=Beam(num_beams=4)`), `seed` and `stop`.
+`max_tokens`, ...; or `decoding=Beam(num_beams=4)`), `seed`, `stop`, and `guides`, which hold a
+reply to an output form.
 """
 
 import asyncio
@@ -115,10 +116,11 @@ class BatchChatModel(BaseChatModel):
     ) -> Call:
         settings = {key: value for key, value in kwargs.items() if value is not None}
         seed = settings.pop("seed", 0)
+        guides = tuple(settings.pop("guides", ()))
         if stop:
             settings["stop"] = tuple(stop)
         chat = tuple(_message(message) for message in messages)
-        return Call(chat, settings_for(self.decoding, settings), seed)
+        return Call(chat, settings_for(self.decoding, settings), seed, guides)
 
     def _result(self, replies: list[Reply]) -> ChatResult:
         failed = next((reply for reply in replies if reply.finish == "error"), None)

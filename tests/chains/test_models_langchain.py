@@ -14,6 +14,7 @@ from pydantic import PrivateAttr
 
 from chains.calls import Call, Message, Reply
 from chains.decoding import Beam, Greedy, Sample
+from chains.models import coalesce
 from chains.models.chat import settings_for
 from chains.models.coalesce import Coalescer
 from chains.models.scripted import ScriptedChat, filler
@@ -37,6 +38,12 @@ def shout(call: Call) -> str:
     if "poison" in call.messages[-1].content:
         raise ValueError("bad row")
     return call.messages[-1].content.upper()
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a thread may take longer than usual to hand in its call."""
+    monkeypatch.setattr(coalesce, "PAUSE", 0.25)
 
 
 @pytest.fixture

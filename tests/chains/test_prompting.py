@@ -1,4 +1,5 @@
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -6,8 +7,12 @@ from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableParallel
+from tiny_models import save_causal
 
 from chains.calls import Message
+from chains.decoding import Greedy
+from chains.models import open_model
+from chains.models.spec import ModelSpec
 from chains.prompting import as_template, build_chain, render_chat
 from prompts.errors import UsageError
 from prompts.prompt import Prompt
@@ -90,6 +95,31 @@ def test_a_chain_takes_values_to_the_parsed_reply(prompt: Prompt) -> None:
         chain.invoke(VALUES)
     both = RunnableParallel(a=chain, b=chain).invoke(VALUES, {"max_concurrency": 1})
     assert sorted(both.values()) == [[1], [2]]
+
+
+CHOICE = """\
+variables: {text: A text.}
+messages: [{role: user, content: "{{ text }}: good or bad?"}]
+output: {form: choice, choices: [good, bad]}
+"""
+
+
+def test_a_model_in_a_chain_is_held_to_the_form(tmp_path: Path) -> None:
+    save_causal(tmp_path)
+    model = open_model(ModelSpec(model=str(tmp_path), dtype="float32"))
+    chain = build_chain(Prompt.parse("mine", CHOICE), model)
+    texts = [{"text": word} for word in ("tea", "rain", "a stone")]
+    assert set(chain.with_config(max_concurrency=3).batch(texts)) <= {"good", "bad"}
+    free = model.invoke("tea: good or bad?").content  # random weights write neither by themselves
+    assert free not in {"good", "bad"}
+
+
+def test_settings_that_fight_the_form_are_refused() -> None:
+    model = open_model(ModelSpec(model="scripted")).model_copy(
+        update={"decoding": Greedy(stop=("\n",))}
+    )
+    with pytest.raises(UsageError, match="stop cannot be kept with output form choice"):
+        build_chain(Prompt.parse("mine", CHOICE), model)
 
 
 def test_rendering_is_cheap(prompt: Prompt) -> None:
