@@ -13,7 +13,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 from chains.decoding.base import Decoding
 from chains.decoding.guide import GuideSettings
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "user_start"]
+"""`user_start`, as the last message, is a user's turn that the model is to write on itself."""
+
 Finish = Literal["stop", "length", "error"]
 
 

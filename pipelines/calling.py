@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chains.calls import Call, Model, Reply, Wanted
 from chains.decoding.plans import Plans
 from chains.models.spec import ModelSpec
+from pipelines.batch_files import post
 from pipelines.ledger import Ledger, call_key, vector_key
 from pipelines.stages.base import Ask
+from pipelines.usage import Usage
 from prompts.errors import TextmillError, unknown
 from prompts.registry import dotted
 
@@ -69,6 +72,7 @@ class Caller:
         offline: Never look for a model on the Hub.
         workers: Processes that answer the calls of each local model; 0 for this one alone.
         plugins: Modules that workers import first.
+        batch_out: A file that calls to servers are written to, instead of asking them.
         stop_requested: Asked after every batch; true raises `Interrupted`.
         on_batch: Told after every batch that was paid for.
     """
@@ -82,10 +86,13 @@ class Caller:
         offline: bool = False,
         workers: int = 0,
         plugins: Sequence[str] = (),
+        batch_out: Path | None = None,
         stop_requested: Callable[[], bool] = lambda: False,
         on_batch: Callable[[], None] = lambda: None,
     ) -> None:
         self.meter = Meter()
+        self.usage = Usage()
+        self.asks_servers = any(spec.server for spec in specs.values())
         self._specs = specs
         self._embedder_name = embedder
         self._embedder: Embedder | None = None
@@ -93,6 +100,7 @@ class Caller:
         self._offline = offline
         self._workers = workers
         self._plugins = plugins
+        self._batch_out = batch_out
         self._stop_requested = stop_requested
         self._on_batch = on_batch
         self._models: dict[str, Model] = {}
@@ -159,11 +167,17 @@ class Caller:
         self.meter.known += len(keys) - len(missing)
         if missing:
             known.update(self._pay(ask.model, missing))
+        if self._specs[ask.model].server:
+            self.usage.add(ask.model, (known[key] for key in dict.fromkeys(keys)))
         self.meter.replied += sum(r.completion_tokens for key in keys for r in known[key])
         return [known[key] for key in keys]
 
     def embed(self, texts: Sequence[str]) -> "np.ndarray[Any, np.dtype[np.float32]]":
-        """Unit vectors of the texts, float32 [len(texts), dimensions], as the ledger has them."""
+        """Unit vectors of the texts, float32 [len(texts), dimensions], as the ledger has them.
+
+        Raises:
+            Interrupted: The user asked to stop; what was embedded is in the ledger.
+        """
         import numpy as np
 
         embedder = self.embedder()
@@ -174,9 +188,16 @@ class Caller:
             vectors = embedder.encode(list(missing.values()))
             self._ledger.put_vectors(zip(missing, vectors, strict=True))
             known.update(self._ledger.get_vectors(list(missing)))
+            if self._stop_requested():
+                raise Interrupted
         if not keys:
             return np.zeros((0, embedder.dimensions), dtype=np.float32)
         return np.stack([known[key] for key in keys])
+
+    def indexes(self) -> Path | None:
+        """Where indexes are kept from run to run: beside the ledger; None for one in memory."""
+        kept = self._ledger.path.parent / "indexes"
+        return None if str(self._ledger.path) == ":memory:" else kept
 
     def embedder(self) -> "Embedder":
         """The job's embedder, opened if it was not."""
@@ -188,7 +209,15 @@ class Caller:
 
     def describe(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
         """What those models of the job say of themselves."""
-        return {name: self.model(name).describe() for name in names}
+        return {name: self._describe(name) for name in names}
+
+    def _describe(self, name: str) -> dict[str, Any]:
+        """A server need not be there once the ledger knows all its replies."""
+        if self._specs[name].server:
+            from chains.models.identity import server_description
+
+            return server_description(self._specs[name])
+        return self.model(name).describe()
 
     def close(self) -> None:
         """End the processes that answer calls, where there are any."""
@@ -198,6 +227,8 @@ class Caller:
                 close()
 
     def _pay(self, name: str, missing: dict[bytes, Call]) -> dict[bytes, list[Reply]]:
+        if self._batch_out is not None and self._specs[name].server:
+            raise post(self._batch_out, self._specs[name], missing)
         model = self.model(name)
         keys = list(missing)
         replies: dict[bytes, list[Reply]] = {}
@@ -205,7 +236,8 @@ class Caller:
         for finished in model.answer(list(missing.values())):
             batch = [(keys[index], answers) for index, answers in finished]
             # A failed call is not remembered: with more memory or a wider window it may succeed.
-            self._ledger.put((k, a) for k, a in batch if all(r.finish != "error" for r in a))
+            if batch:
+                self._ledger.put((k, a) for k, a in batch if all(r.finish != "error" for r in a))
             replies.update(batch)
             self.meter.tokens += sum(r.completion_tokens for _, a in batch for r in a)
             self.meter.seconds += time.perf_counter() - start

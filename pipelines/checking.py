@@ -11,12 +11,14 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from chains.decoding import Decoding
+from pipelines.quota import shown
+from pipelines.rows import canonical
 from pipelines.stages import Stage
-from prompts.errors import TextmillError, UsageError
+from prompts.errors import TextmillError, UsageError, unknown
 from prompts.registry import dotted
 
 if TYPE_CHECKING:
-    from pipelines.job import LoadedJob
+    from pipelines.job import Job, LoadedJob
 
 T = TypeVar("T")
 
@@ -47,6 +49,8 @@ def check_parts(loaded: "LoadedJob") -> set[str]:
         _keyed(f"stages.{index}", partial(stage.check, view))
         _keyed(f"stages.{index}", partial(_check_decoding, stage, view))
         available |= stage.columns_added()
+    if job.quota is not None:
+        _check_quota(job, set(available) if known else None)
     for index, exporter in enumerate(job.exports):
         if known:
             _keyed(f"exports.{index}", partial(exporter.check, set(available)))
@@ -77,6 +81,27 @@ def _check_end(loaded: "LoadedJob") -> None:
         if source.endless():
             fix = "give the job 'rows', or the source a 'count'"
             raise UsageError("the run would never end", fix=fix, key=f"sources.{index}")
+
+
+def _check_quota(job: "Job", available: set[str] | None) -> None:
+    """Its columns are there at the end, and there is no cell that no source can draw."""
+    assert job.quota is not None
+    columns = job.quota.columns()
+    for column in columns:
+        if available is not None and column not in available:
+            raise unknown("column", column, sorted(available), key="quota")
+    places = job.quota.steering(job.stages)
+    drawn: set[tuple[str, ...]] = set()
+    for source in job.sources:
+        combinations = source.combinations([columns[i] for i in places])
+        if combinations is None:
+            return
+        drawn |= {tuple(map(canonical, values)) for values in combinations}
+    for cell in job.quota.wanted(job.sources, job.rows):
+        direction = tuple(cell[i] for i in places)
+        if direction not in drawn:
+            fix = "leave the cell out, or let a source draw its values"
+            raise UsageError(f"no source draws '{shown(direction)}'", fix=fix, key="quota")
 
 
 def _keyed(key: str, action: Callable[[], T]) -> T:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.accounting import Funnel
+from pipelines.batch_files import Posted, check_servers, take_in
 from pipelines.calling import Interrupted
+from pipelines.cells import short_lines
 from pipelines.console import Progress, Signals, funnel_lines, row_lines, say, show, show_json
 from pipelines.deviations import deviation_lines, deviations
 from pipelines.exporters import EXPORTERS
@@ -25,9 +27,13 @@ from pipelines.launch import (
     new_run_name,
     outputs_folder,
 )
+from pipelines.ledger import Ledger
 from pipelines.overrides import apply_override
 from pipelines.refusals import refusal_lines
 from pipelines.rows import JSON
+from pipelines.sharding import remembering
+from pipelines.source_reports import file_lines
+from pipelines.usage import usage_lines
 from prompts.errors import CorruptRunError, QuotaError, UsageError, nearest, unknown
 
 
@@ -47,16 +53,30 @@ def run_job(
         QuotaError: Fewer rows than wanted, or more rejected than the job allows.
     """
     path = out or outputs_folder() / new_run_name(loaded.job.name)
+    if options.shard is not None:
+        _warn_of_shard(loaded)
     if changes := changes_since_start(path):
         say(f"warning: begun with {'; '.join(changes)}: what is made now may differ in its bytes")
+    if options.batch_in is not None:
+        with Ledger(options.ledger or path.parent / "ledger.sqlite") as ledger:
+            taken = take_in(options.batch_in, ledger)
+        say(f"{taken.calls} calls answered, {taken.failed} replies failed")
     signals = Signals()
     watch = Progress(signals, hidden=hidden)
     try:
+        if options.batch_out is not None:
+            loaded.check()
+            check_servers(loaded.job.models, loaded.used_models())
         launched = launch(loaded, path, replace(options, watch=watch))
     except Interrupted:
         watch.close()
         say(f"interrupted; go on with: {_resume_command(path, options)}")
         sys.exit(128 + signals.received)
+    except Posted as posted:
+        watch.close()
+        say(f"waiting for the answers to {posted.requests} requests in {posted.path}")
+        say(f"go on with: {_resume_command(path, options)} --batch-in FILE")
+        sys.exit(posted.exit_code)
     finally:
         watch.close()
     if as_json:
@@ -64,6 +84,16 @@ def run_job(
     else:
         _show_launched(loaded, launched)
     _check_yield(loaded, launched, keep_going=options.keep_going)
+
+
+def _warn_of_shard(loaded: LoadedJob) -> None:
+    names = remembering(loaded.job)
+    if names:
+        listing = ", ".join(names)
+        say(
+            f"warning: these stages see the rows of this shard only: {listing}; the merged rows "
+            "will not be those of a run without shards"
+        )
 
 
 def validate_job(loaded: LoadedJob, *, as_json: bool) -> None:
@@ -135,6 +165,7 @@ def inspect_run(
         show_json({"stages": counts, "lengths": lengths, "rows": shown})
         return
     show("\n".join(funnel_lines(counts)))
+    _show_files(folder)
     _show_deviations(lengths)
     for record in shown:
         show("")
@@ -191,6 +222,13 @@ def _resume_command(path: Path, options: Options) -> str:
     return shlex.join(words)
 
 
+def _show_files(folder: RunFolder) -> None:
+    """What became of each file of a finished run, where its sources read files."""
+    reports = folder.manifest().get("reports", {}) if folder.manifest_file.exists() else {}
+    if lines := file_lines(reports):
+        show("\n" + "\n".join(lines))
+
+
 def _show_deviations(entries: list[dict[str, JSON]]) -> None:
     """Show how far texts are from the length that was asked for, where one was."""
     if entries:
@@ -205,25 +243,31 @@ def _summary(launched: Launched) -> dict[str, Any]:
         "rows": launched.run.accepted,
         "stop": launched.run.stop,
         "stages": launched.run.counts,
+        "cells": launched.cells,
         "exports": launched.exports,
         "calls": launched.meter.calls,
         "from_ledger": launched.meter.known,
+        "usage": launched.usage,
     }
 
 
 def _show_launched(loaded: LoadedJob, launched: Launched) -> None:
     run, meter = launched.run, launched.meter
     show("\n".join(funnel_lines(run.counts)))
-    if loaded.job.rows is not None and run.accepted < loaded.job.rows:
+    _show_files(RunFolder(launched.folder))
+    wants = loaded.job.rows if launched.shard is None else None
+    if wants is not None and run.accepted < wants:
         for line in refusal_lines(RunFolder(launched.folder).rejected()):
             show(line)
+    for line in short_lines(launched.cells):
+        show(line)
     _show_deviations(deviations(RunFolder(launched.folder).rows()))
-    wanted = "" if loaded.job.rows is None else f" of {loaded.job.rows}"
+    wanted = "" if wants is None else f" of {wants}"
     show(f"\nrows        {run.accepted}{wanted}, stopped by: {run.stop}")
     paid = meter.calls - meter.known
     speed = f", {meter.tokens / meter.seconds:.0f} tokens/s" if meter.seconds else ""
     show(f"calls       {meter.calls}: {meter.known} from the ledger, {paid} paid{speed}")
-    show(f"run         {launched.folder}")
+    show("\n".join([*usage_lines(launched.usage), f"run         {launched.folder}"]))
     for written in launched.exports:
         splits = written.get("splits")
         counts = ", ".join(f"{k} {v}" for k, v in splits.items()) if splits else ""
@@ -232,10 +276,13 @@ def _show_launched(loaded: LoadedJob, launched: Launched) -> None:
 
 def _check_yield(loaded: LoadedJob, launched: Launched, *, keep_going: bool) -> None:
     run, job = launched.run, loaded.job
-    if job.rows is not None and run.accepted < job.rows:
+    if job.rows is not None and run.accepted < job.rows and launched.shard is None:
         inspect = ["python", "run_pipeline.py", "inspect", str(launched.folder), "--rejected"]
         fix = f"look at: {shlex.join(inspect)}"
         problem = f"{run.accepted} of {job.rows} rows, stopped by: {run.stop}"
+        if short := [cell for cell in launched.cells if cell["rows"] < cell["wanted"]]:
+            problem += f"; short: {short[0]['cell']} {short[0]['rows']} of {short[0]['wanted']}"
+            problem += f" and {len(short) - 1} more" if len(short) > 1 else ""
         raise QuotaError(problem, fix=fix)
     rejected = Funnel(run.counts).rejected()
     rate = rejected / max(1, rejected + run.accepted)

@@ -31,7 +31,7 @@ _REQUIRED = (
     "gguf",
     "sentencepiece",
 )
-_OPTIONAL = {"langchain-openai": "pip install -e '.[server]'"}
+_OPTIONAL = {"vllm": "pip install -e '.[vllm]'"}
 
 
 class Finding(NamedTuple):

@@ -8,6 +8,7 @@
       manifest.json    versions, hashes, counts
       dataset/         the export
       .origin          the way to the folder that the job's paths start from
+      .timing.jsonl    how long each block took; not hashed, for no two runs take as long
 
 A block is committed by appending to the two row files, flushing them to disk, and only then
 appending one line to `progress.jsonl`. What lies behind the last whole line there is cut off when
@@ -150,7 +151,7 @@ class RunFolder:
             CorruptRunError: A file is shorter than recorded, or its bytes are not those recorded.
             UsageError: The run began with another `identity`.
         """
-        records, valid = self._read_progress()
+        records, valid = self.read_progress()
         progress = Progress()
         with disk_errors(self.path):
             progress.cut += self._open(self.progress_file, valid)
@@ -211,7 +212,7 @@ class RunFolder:
 
     def last_counts(self) -> list[dict[str, JSON]]:
         """The funnel as the last committed block left it; empty before the first."""
-        records, _ = self._read_progress()
+        records, _ = self.read_progress()
         counts: list[dict[str, JSON]] = records[-1]["counts"] if len(records) > 1 else []
         return counts
 
@@ -221,7 +222,7 @@ class RunFolder:
         Raises:
             CorruptRunError: They do not.
         """
-        records, _ = self._read_progress()
+        records, _ = self.read_progress()
         for file in (self.rows_file, self.rejected_file):
             size, sha = records[-1].get(file.name, (0, "")) if records else (0, "")
             data = hashlib.sha256()
@@ -263,7 +264,7 @@ class RunFolder:
                 fix = "put it back as it was, or begin a new run with another --out"
                 raise UsageError(f"{key} changed since the run began", fix=fix, file=self.path)
 
-    def _read_progress(self) -> tuple[list[dict[str, JSON]], int]:
+    def read_progress(self) -> tuple[list[dict[str, JSON]], int]:
         """All whole records, and up to which byte they reach."""
         try:
             raw = self.progress_file.read_bytes()

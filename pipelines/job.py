@@ -19,6 +19,7 @@ from chains.models.spec import ModelSpec
 from pipelines.checking import check_parts
 from pipelines.exporters import EXPORTERS, Exporter
 from pipelines.overrides import apply_override, overridden
+from pipelines.quota import Quota
 from pipelines.rows import JSON, digest
 from pipelines.sources import SOURCES, Source
 from pipelines.stages import STAGES, Stage
@@ -55,6 +56,7 @@ class Job(BaseModel):
 
     Attributes:
         rows: Accepted rows wanted; left out, the sources are gone through once.
+        quota: How many of them in each cell; `rows` are then those of all cells.
         block: Rows that go through the stages together. Stages that remember rows (dedup) see them
             in order whatever the block.
         passes: How often a finite source is replayed with new seeds; left out, as often as the
@@ -69,6 +71,7 @@ class Job(BaseModel):
     name: str
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
     rows: Annotated[int, Field(ge=1)] | None = None
+    quota: Quota | None = None
     block: Annotated[int, Field(ge=1, le=100_000)] = 64
     passes: Annotated[int, Field(ge=1)] | None = None
     budget: Budget = Budget()
@@ -270,7 +273,10 @@ def build_job(data: Mapping[str, Any]) -> Job:
     fields["sources"] = _build_all(SOURCES, fields["sources"], "sources")
     fields["stages"] = _named(_build_all(STAGES, fields.get("stages") or [], "stages"))
     fields["exports"] = _build_all(EXPORTERS, fields.get("exports") or [], "exports")
-    return validate(Job, fields)
+    job = validate(Job, fields)
+    if job.quota is None:
+        return job
+    return job.model_copy(update={"rows": job.quota.total(job.sources, job.rows)})
 
 
 def _located(exc: TextmillError, document: Document, keys: tuple[str, ...]) -> TextmillError:

@@ -11,13 +11,14 @@ import shlex
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipelines.calling import Caller, Meter
+from pipelines.cells import cell_report
 from pipelines.exporters import Finished
 from pipelines.exporters.placing import place
 from pipelines.files import write_atomically
@@ -27,7 +28,11 @@ from pipelines.ledger import Ledger
 from pipelines.manifest import dump, environment, environment_changes, make_manifest
 from pipelines.rows import JSON, Row
 from pipelines.runner import Run, Watch, run
+from pipelines.sharding import Shard, agreed_shard, check_shardable, record_shard
+from pipelines.source_reports import source_reports
+from pipelines.sources.fetched import OFFLINE as WEB_OFFLINE
 from pipelines.stages.base import Stage
+from pipelines.timing import Timed
 from prompts.errors import CorruptRunError, ModelError, TextmillError, UsageError
 from prompts.registry import dotted
 from prompts.strict_yaml import read_yaml_file
@@ -45,6 +50,8 @@ class Options:
         offline: Never look for a model or dataset on the Hub.
         workers: Processes that answer the calls of each local model; 0 for this one alone.
         keep_going: Where more rows were rejected than the job allows, only say so.
+        shard: The share of the source rows that is taken; None for all of them.
+        batch_in, batch_out: Files of answers and of calls; see `pipelines.batch_files`.
         watch: Told of progress and asked whether to stop.
     """
 
@@ -52,6 +59,9 @@ class Options:
     offline: bool = False
     workers: int = 0
     keep_going: bool = False
+    shard: Shard | None = None
+    batch_in: Path | None = None
+    batch_out: Path | None = None
     watch: Watch = field(default_factory=Watch)
 
 
@@ -63,13 +73,19 @@ class Launched:
         folder: The run folder.
         run: Stop reason, counts, accepted rows.
         exports: What each export wrote and where, relative to the run folder.
+        cells: Those of the job's quota; see `pipelines.cells.cell_report`.
         meter: Calls, ledger hits and tokens of this process.
+        usage: Tokens and cost of each server's model; see `pipelines.usage`.
+        shard: Which share of the job it is; None for all of it.
     """
 
     folder: Path
     run: Run
     exports: list[dict[str, Any]]
     meter: Meter
+    cells: list[dict[str, Any]] = field(default_factory=list)
+    usage: dict[str, JSON] = field(default_factory=dict)
+    shard: Shard | None = None
 
 
 def outputs_folder() -> Path:
@@ -124,7 +140,7 @@ def launch(loaded: LoadedJob, path: Path, options: Options) -> Launched:
         TextmillError: As the run raises.
     """
     if options.offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
+        stay_offline()
     loaded.check()
     folder = RunFolder(path)
     resolved = loaded.resolved().as_data()
@@ -132,8 +148,13 @@ def launch(loaded: LoadedJob, path: Path, options: Options) -> Launched:
         check_not_merged(folder, "nothing is left of it to be done")
         _same_job(resolved, reopen(folder), path)
     else:
+        if options.shard is not None:
+            check_shardable(loaded.job)
         folder.create(resolved, loaded.folder)
+        if options.shard is not None:
+            record_shard(path, options.shard)
         write_atomically(path / ENVIRONMENT, dump(environment()))
+    options = replace(options, shard=agreed_shard(path, options.shard))
     with folder.lock(), Ledger(options.ledger or path.parent / "ledger.sqlite") as ledger:
         return _run_and_export(loaded, folder, ledger, options)
 
@@ -207,6 +228,7 @@ def open_caller(loaded: LoadedJob, ledger: Ledger, options: Options) -> Caller:
         offline=options.offline,
         workers=options.workers,
         plugins=loaded.job.plugins,
+        batch_out=options.batch_out,
         stop_requested=watch.stop_requested,
         on_batch=lambda: watch.on_batch(caller),
     )
@@ -216,20 +238,46 @@ def open_caller(loaded: LoadedJob, ledger: Ledger, options: Options) -> Caller:
 def _run_and_export(
     loaded: LoadedJob, folder: RunFolder, ledger: Ledger, options: Options
 ) -> Launched:
-    watch = options.watch
     with closing(open_caller(loaded, ledger, options)) as caller:
         try:
-            outcome = run(loaded, folder, caller, watch)
+            watch = Timed(folder.path, caller.meter, options.watch)
+            outcome = run(loaded, folder, caller, watch, options.shard)
         except ModelError as exc:
             raise loaded.located(exc) from exc
         exported = None if outcome.fresh else _exported(folder)
         if exported is not None:
-            return Launched(folder.path, outcome, exported, caller.meter)
+            return _launched(folder, outcome, caller, folder.manifest(), options)
         manifest = make_manifest(loaded, outcome, caller)
-    manifest["reports"] = stage_reports(loaded.job.stages, folder.rows, loaded.job.rows)
-    manifest["exports"] = write_exports(loaded, folder.rows, manifest, folder.path)
+    manifest["reports"] = run_reports(loaded, folder)
+    if options.shard is None:
+        manifest["exports"] = write_exports(loaded, folder.rows, manifest, folder.path)
+    else:
+        manifest["shard"] = str(options.shard)
     write_atomically(folder.manifest_file, dump(manifest))
-    return Launched(folder.path, outcome, manifest["exports"], caller.meter)
+    return _launched(folder, outcome, caller, manifest, options)
+
+
+def _launched(
+    folder: RunFolder, outcome: Run, caller: Caller, manifest: dict[str, Any], options: Options
+) -> Launched:
+    cells = manifest.get("reports", {}).get("quota", {}).get("cells", [])
+    exports, usage = manifest["exports"], manifest.get("usage", {})
+    return Launched(folder.path, outcome, exports, caller.meter, cells, usage, options.shard)
+
+
+def run_reports(loaded: LoadedJob, folder: RunFolder) -> dict[str, JSON]:
+    """What stages, sources and the quota say of a finished run, by name."""
+    reports = stage_reports(loaded.job.stages, folder.rows, loaded.job.rows)
+    reports.update(source_reports(loaded.job.sources, folder))
+    if loaded.job.quota is not None:
+        reports["quota"] = cell_report(loaded.job, folder.rows(), folder.rejected())
+    return reports
+
+
+def stay_offline() -> None:
+    """Keep this process from the Hub, and sources of the web to their cache."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ[WEB_OFFLINE] = "1"
 
 
 def stage_reports(

@@ -103,6 +103,7 @@ def make_manifest(loaded: LoadedJob, run: Run, caller: Caller) -> dict[str, Any]
         "rows": run.accepted,
         "rejected": sum(sum(entry["rejected"].values()) for entry in run.counts),
         "stop": run.stop,
+        **({"usage": caller.usage.report(job.models, run.accepted)} if caller.asks_servers else {}),
         "reproducible": run.stop != "budget: minutes",
         "exports": [],
     }

@@ -107,8 +107,12 @@ def merge(folders: Sequence[RunFolder], target: Path, how: Merge, options: Optio
         CorruptRunError: A part is damaged.
     """
     parts = _parts(folders)
+    if any("shard" in part.manifest for part in parts):
+        from pipelines.shard_merging import merge_shards
+
+        return merge_shards(parts, target, how, options)
     _check_parts(parts, how)
-    data = _job(parts, how)
+    data = job_of(parts, how)
     ledger = options.ledger or target.parent / "ledger.sqlite"
     place(
         lambda room: _write(parts, RunFolder(room), data, how, replace(options, ledger=ledger)),
@@ -119,7 +123,7 @@ def merge(folders: Sequence[RunFolder], target: Path, how: Merge, options: Optio
 
 
 def _parts(folders: Sequence[RunFolder]) -> list[Part]:
-    if len(folders) < 2:
+    if len(folders) < 2 and not any("shard" in finished_manifest(f) for f in folders):
         raise UsageError("one run alone cannot be merged", fix="name two or more runs")
     seen: set[Path] = set()
     for folder in folders:
@@ -157,14 +161,14 @@ def _check_parts(parts: list[Part], how: Merge) -> None:
             fix = "merge runs with the same columns; the stage 'columns' drops and renames them"
             raise UsageError(problem, fix=fix, file=part.folder.path)
     known = filled[0].columns if filled else frozenset()
-    for stage in _dedups(parts, how):
+    for stage in dedups(parts, how):
         missing = sorted(stage.columns_needed() - known) if filled else []
         if missing:
             fix = f"name one of these with --dedup: {', '.join(sorted(known))}"
             raise UsageError(f"the rows have no column '{missing[0]}' to compare", fix=fix)
 
 
-def _dedups(parts: list[Part], how: Merge) -> list[Stage]:
+def dedups(parts: list[Part], how: Merge) -> list[Stage]:
     """The stages that compare rows across parts: those asked for, or those of the jobs."""
     if how.dedup:
         return [_named(Dedup(field=field), field) for field in how.dedup]
@@ -187,7 +191,7 @@ def _named(stage: Stage, name: str) -> Stage:
     return stage.model_copy(update={"name": f"{STOP}:{name}"})
 
 
-def _job(parts: list[Part], how: Merge) -> dict[str, JSON]:
+def job_of(parts: list[Part], how: Merge) -> dict[str, JSON]:
     """The first part's job, with the models and prompts of all, and the settings given."""
     data = parts[0].loaded.job.as_data()
     for section in ("models", "prompts"):
@@ -229,7 +233,7 @@ def _write(
         Ledger(options.ledger) as ledger,
         closing(open_caller(loaded, ledger, options)) as caller,
     ):
-        contexts = [(s, StageContext(s, loaded, caller)) for s in _dedups(parts, how)]
+        contexts = [(s, StageContext(s, loaded, caller)) for s in dedups(parts, how)]
         progress = _merge_rows(parts, folder, contexts, loaded.job.block)
     manifest = _manifest(parts, loaded, progress)
     stages = {stage.name: stage for part in reversed(parts) for stage in part.loaded.job.stages}
@@ -250,10 +254,10 @@ def _merge_rows(
         rows = _named_apart(part, known)
         while taken := list(islice(rows, block)):
             funnel.add(f"run:{part.number}", "run", [], taken)
-            kept, rejected = _through(STOP, STOP, taken, _unique(taken, part, known), funnel)
+            kept, rejected = through(STOP, STOP, taken, _unique(taken, part, known), funnel)
             for stage, context in contexts:
                 outcomes = list(stage.run(iter(kept), context))
-                kept, refused = _through(stage.name, stage.kind, kept, outcomes, funnel)
+                kept, refused = through(stage.name, stage.kind, kept, outcomes, funnel)
                 rejected += refused
             progress.accepted += len(kept)
             progress.counts = funnel.counts()
@@ -294,9 +298,10 @@ def _unique(rows: list[Row], part: Part, known: dict[str, _Known]) -> list[Outco
     ]
 
 
-def _through(
+def through(
     stage: str, kind: str, rows: list[Row], outcomes: list[Outcome], funnel: Funnel
 ) -> tuple[list[Row], list[Rejection]]:
+    """Count what a stage made of some rows, and part it in accepted and rejected."""
     funnel.add(stage, kind, rows, outcomes)
     kept = [outcome for outcome in outcomes if isinstance(outcome, Row)]
     refused = [replace(o, stage=stage) for o in outcomes if isinstance(o, Rejection)]

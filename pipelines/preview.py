@@ -37,7 +37,7 @@ from pipelines.console import (
     show_lines,
 )
 from pipelines.job import LoadedJob
-from pipelines.launch import default_ledger
+from pipelines.launch import default_ledger, stay_offline
 from pipelines.ledger import Ledger
 from pipelines.overhearing import Exchange, through
 from pipelines.rows import JSON, Outcome, Rejection, Row
@@ -52,6 +52,8 @@ def preview_job(loaded: LoadedJob, count: int, ledger: Path | None, offline: boo
     Raises:
         TextmillError: The job does not fit together, or a source or a model fails.
     """
+    if offline:
+        stay_offline()
     loaded.check()
     with Ledger(ledger or default_ledger()) as memory:
         caller = Caller(loaded.job.models, loaded.job.embedder, memory, offline=offline)

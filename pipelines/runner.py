@@ -19,11 +19,14 @@ from chains.calls import Message, Reply
 from chains.models.spec import ModelSpec
 from pipelines.accounting import Funnel
 from pipelines.calling import Caller, Interrupted
+from pipelines.cells import Cells
 from pipelines.folder import Progress, RunFolder
 from pipelines.job import LoadedJob
 from pipelines.rows import JSON, Outcome, Rejection, Row, seed_for
+from pipelines.sharding import Shard
 from pipelines.stages import Ask, Stage, State
 from pipelines.supply import Item, source_names, supply
+from pipelines.usage import NAME as USAGE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,45 +133,73 @@ class StageContext:
         """Unit vectors of the job's embedder."""
         return self._caller.embed(texts)
 
+    def embedder(self) -> str:
+        """Fingerprint of the job's embedder."""
+        return self._caller.embedder().fingerprint
 
-def run(loaded: LoadedJob, folder: RunFolder, caller: Caller, watch: Watch) -> Run:
-    """Run a job in its folder, or go on with it; the folder must be locked.
+    def indexes(self) -> Path | None:
+        """Where indexes are kept from run to run."""
+        return self._caller.indexes()
+
+
+def run(
+    loaded: LoadedJob,
+    folder: RunFolder,
+    caller: Caller,
+    watch: Watch,
+    shard: Shard | None = None,
+) -> Run:
+    """Run a job, or a shard of it, in its folder, or go on; the folder must be locked.
 
     Raises:
         Interrupted: The user asked to stop; what was committed stays.
         TextmillError: A source, a model, the disk or the folder failed.
     """
-    return _Runner(loaded, folder, caller, watch).run()
+    return _Runner(loaded, folder, caller, watch, shard).run()
 
 
 def identity(loaded: LoadedJob) -> dict[str, JSON]:
     """What a resumed run must share with its beginning: the job and what its sources hold."""
-    sources = [source.fingerprint(loaded) for source in loaded.job.sources]
+    named = zip(source_names(loaded.job.sources), loaded.job.sources, strict=True)
+    sources = {f"the {name.replace(':', ' ')}": item.fingerprint(loaded) for name, item in named}
     stages = [stage.fingerprint(loaded) for stage in loaded.job.stages]
     job = loaded.resolved().sha()
-    return {"the job": job, "a source": sources, "a file that a stage reads": stages}
+    return {"the job": job, **sources, "a file that a stage reads": stages}
 
 
 class _Runner:
-    def __init__(self, loaded: LoadedJob, folder: RunFolder, caller: Caller, watch: Watch) -> None:
+    def __init__(
+        self,
+        loaded: LoadedJob,
+        folder: RunFolder,
+        caller: Caller,
+        watch: Watch,
+        shard: Shard | None,
+    ) -> None:
         self.loaded = loaded
+        self.shard = shard
         self.job = loaded.job
         self.folder = folder
         self.caller = caller
         self.watch = watch
         self.contexts = {s.name: StageContext(s, loaded, caller) for s in self.job.stages}
+        self.cells = Cells(self.job) if self.job.quota else None
         self.started = time.monotonic()
 
     def run(self) -> Run:
-        progress = self.folder.recover(identity(self.loaded))
+        about = {"shard": str(self.shard)} if self.shard else {}
+        progress = self.folder.recover({**identity(self.loaded), **about})
         if progress.done:
+            for additions in progress.state.get(USAGE, []):
+                self.caller.usage.restore(additions)
             if progress.cut:
                 self.watch.on_start(self.job.rows, progress.accepted, progress.cut)
             counts = Funnel(progress.counts).counts()  # in the order that a fresh run gives them
             return Run(progress.done, progress.accepted, counts, fresh=False)
         self._restore(progress)
         self.watch.on_start(self.job.rows, progress.accepted, progress.cut)
-        passes = self.job.passes or (1 if self.job.rows is None else None)
+        once = self.job.rows is None or self.shard is not None
+        passes = self.job.passes or (1 if once else None)
         items = supply(self.loaded, passes)
         for _ in islice(items, progress.pulled):
             pass
@@ -178,7 +209,7 @@ class _Runner:
 
     def _restore(self, progress: Progress) -> None:
         for name, blocks in progress.state.items():
-            state: State = self.contexts[name].state
+            state: State = self._states()[name]
             for additions in blocks:
                 state.restore(additions)
         progress.state.clear()
@@ -189,21 +220,23 @@ class _Runner:
             raise Interrupted
         calls_before = self.caller.meter.calls
         stop = self._budget_spent(progress)
-        block = [] if stop else _take(items, self.job.block)
+        passed_before = self._passed()
+        block = [] if stop else self._take(items)
         if not block and not stop:
             stop = "passes" if self.job.passes and self.job.rows else "sources"
         funnel = Funnel(progress.counts)
-        rows, rejected = self._through_sources(block, funnel)
+        rows, rejected = self._through_sources(self._mine(block), funnel)
         for stage in self.job.stages:
             rows, refused = self._through(stage, rows, funnel)
             rejected += refused
         rows, surplus = self._through_quota(rows, progress.accepted, funnel)
         rejected += surplus
-        progress.pulled += len(block)
+        progress.pulled += len(block) + self._passed() - passed_before
         progress.calls += self.caller.meter.calls - calls_before
         progress.accepted += len(rows)
         progress.counts = funnel.counts()
-        progress.done = "quota" if progress.accepted == self.job.rows else stop
+        filled = progress.accepted == self.job.rows and self.shard is None
+        progress.done = "quota" if filled else stop
         self.folder.commit(rows, rejected, progress, self._additions())
         self.watch.on_block(progress.accepted, funnel.rejected())
         return bool(progress.done)
@@ -214,9 +247,24 @@ class _Runner:
             return "budget: calls"
         if budget.minutes is not None and time.monotonic() - self.started > 60 * budget.minutes:
             return "budget: minutes"
-        if self.job.rows is not None and progress.pulled >= budget.seeds_per_row * self.job.rows:
+        pulled = progress.pulled - self._passed()
+        if self.job.rows is not None and pulled >= budget.seeds_per_row * self.job.rows:
             return "budget: seeds"
-        return ""
+        return "budget: seeds" if self.cells is not None and self.cells.spent() else ""
+
+    def _mine(self, block: list[Item]) -> list[Item]:
+        """The items of the block that are this shard's."""
+        shard = self.shard
+        return block if shard is None else [item for item in block if shard.owns(item.row.id)]
+
+    def _take(self, items: Iterator[Item]) -> list[Item]:
+        if self.cells is not None:
+            return self.cells.take(items, self.job.block)
+        return _take(items, self.job.block)
+
+    def _passed(self) -> int:
+        """Drawn rows that were not asked for, since their cells are full."""
+        return 0 if self.cells is None else self.cells.passed
 
     def _through_sources(
         self, block: list[Item], funnel: Funnel
@@ -239,14 +287,25 @@ class _Runner:
         self, rows: list[Row], accepted: int, funnel: Funnel
     ) -> tuple[list[Row], list[Rejection]]:
         """Cut the block at the row that fills the quota; what lies behind is itemised too."""
-        room = len(rows) if self.job.rows is None else self.job.rows - accepted
+        if self.cells is not None:
+            wanted, refused = self.cells.let_in(rows)
+            funnel.add("quota", "quota", rows, [*wanted, *refused])
+            return wanted, refused
+        everything = self.job.rows is None or self.shard is not None
+        room = len(rows) if everything else (self.job.rows or 0) - accepted
         surplus = [Rejection(row, "over_quota", stage="quota") for row in rows[room:]]
         funnel.add("quota", "quota", rows, [*rows[:room], *surplus])
         return rows[:room], surplus
 
     def _additions(self) -> dict[str, JSON]:
+        return {name: state.additions() for name, state in self._states().items()}
+
+    def _states(self) -> dict[str, State]:
+        """What remembers something, by the name of its stage; `quota` for the quota's cells."""
         states = {name: context.state for name, context in self.contexts.items()}
-        return {name: state.additions() for name, state in states.items() if state is not None}
+        states["quota"] = self.cells
+        states[USAGE] = self.caller.usage if self.caller.asks_servers else None
+        return {name: state for name, state in states.items() if state is not None}
 
 
 def _take(items: Iterator[Item], rows: int) -> list[Item]:

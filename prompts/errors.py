@@ -8,7 +8,8 @@
     ├── CorruptRunError       6   a run folder is damaged
     ├── RunLockedError        7   another process holds the run
     ├── ResourceError         8   disk or memory is exhausted
-    └── ReproductionError     9   a run made again is not the same
+    ├── ReproductionError     9   a run made again is not the same
+    └── WaitingError         10   a run waits for answers to calls that it has written to a file
 
 The number is the exit code. An error prints as one line:
 
@@ -105,6 +106,12 @@ class ReproductionError(TextmillError):
     """A run that was made once more did not give the same bytes."""
 
     exit_code = 9
+
+
+class WaitingError(TextmillError):
+    """A run has written its next calls to a file and goes on with their answers."""
+
+    exit_code = 10
 
 
 def nearest(word: str, known: list[str]) -> str:

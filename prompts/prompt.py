@@ -20,7 +20,7 @@ load_prompt("mine", inline={"mine": "..."})   a YAML text that a run folder has 
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,21 @@ class Prompt(PromptFile):
     def variables_used(self) -> frozenset[str]:
         """The variables that some message uses."""
         return self._used
+
+    def variables_asked(self) -> frozenset[str]:
+        """The variables of the last message: those that an example has values for."""
+        return frozenset(self._templates[-1].variables)
+
+    def with_examples(self, examples: Sequence[Example]) -> "Prompt":
+        """The same prompt with other worked examples; name, source and label stay as they are.
+
+        Raises:
+            UsageError: A value is missing or strange, or a reply is not of the output's form.
+        """
+        changed = self.model_copy(update={"examples": tuple(examples)})
+        turns = (_example(changed, index) for index in range(len(examples)))
+        changed._examples = tuple(turn for pair in turns for turn in pair)
+        return changed
 
     def warnings(self) -> list[str]:
         """What is odd about it and does no harm: variables that no message uses."""

@@ -34,12 +34,19 @@ from pipelines.exporters import EXPORTERS, Exporter
 from pipelines.exporters.formats import FORMATS, ROWS
 from pipelines.exporters.splitting import Splitting
 from pipelines.job import Budget, Job
+from pipelines.lab.tuning_space import Space
 from pipelines.length import Length
+from pipelines.quota import Quota
 from pipelines.sources import SOURCES, Source
+from pipelines.sources.covering import Sample
+from pipelines.sources.distributions import DISTRIBUTIONS
+from pipelines.sources.fetched import Fetch
 from pipelines.sources.passages import Split
+from pipelines.sources.where import Bounds
 from pipelines.stages import STAGES, Stage
 from pipelines.stages.augment.gates import Gates
 from pipelines.stages.augment.label_gate import LabelGate
+from pipelines.stages.diversity.few_shot import FewShot
 from pipelines.stages.heuristics import CHECKS
 from pipelines.stages.shapes.sides import Side
 from prompts.assertions import PromptTest
@@ -68,10 +75,17 @@ def key_tables() -> Iterator[Keys]:
     """Where every table of keys is, the class it is about, and fields that stand elsewhere."""
     yield ("jobs.md", "Sections"), Job, set()
     yield ("jobs.md", "Sections", "Budget"), Budget, set()
+    yield ("jobs.md", "Sections", "Quota"), Quota, set()
     yield ("sources.md",), Source, {"kind"}
+    for draw in DISTRIBUTIONS.names():
+        yield ("sources.md", "`attributes`", f"Draw `{draw}`"), DISTRIBUTIONS.find(draw), {"draw"}
     yield ("sources.md", "`documents`", "Split"), Split, set()
+    yield ("sources.md", "`documents`", "Sample"), Sample, set()
+    yield ("sources.md", "`records`", "Where"), Bounds, set()
+    yield ("sources.md", "`web`", "Fetch"), Fetch, set()
     yield ("stages.md",), Stage, {"kind"}
     yield ("stages.md", "Writing", "`generate`", "Length of a reply"), Length, set()
+    yield ("stages.md", "Writing", "`generate`", "Examples that are drawn"), FewShot, set()
     for check in ("words", "prompt_leak", "repetition", "unfinished", "urls", "markup"):
         yield (*HEURISTICS, f"Bounds of `{check}`"), CHECKS[check], set()
     yield (*HEURISTICS, "Bounds of `symbols` and `digits`"), CHECKS["symbols"], set()
@@ -81,6 +95,7 @@ def key_tables() -> Iterator[Keys]:
     yield ("exports.md", "`hf_dataset`", "Splits"), Splitting, set()
     yield ("jobs.md", "Decoding"), Decoding, set()
     yield ("models.md",), ModelSpec, set()
+    yield ("prompt-lab.md", "Tune"), Space, set()
     yield ("prompts.md",), PromptFile, set()
     yield ("prompts.md", "Examples"), Example, set()
     yield ("prompts.md", "Output"), Output, set()
@@ -197,7 +212,12 @@ def test_stop_reasons_are_those_of_the_runner() -> None:
 # Reasons of rejection.
 
 GROUPS = {
-    "Single stages": ["pipelines/stages", "pipelines/length.py", "pipelines/runner.py"],
+    "Single stages": [
+        "pipelines/stages",
+        "pipelines/length.py",
+        "pipelines/runner.py",
+        "pipelines/cells.py",
+    ],
     "Replies": ["chains/parsing.py"],
     "Models": ["chains/models", "chains/decoding", "chains/engine"],
     "Sources": ["pipelines/sources", "chains/loading"],

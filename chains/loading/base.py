@@ -77,18 +77,37 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one file may take of time, memory and pages.
+
+    Attributes:
+        seconds: Of wall clock, and as many of a processor.
+        memory: Bytes of address space of the process that reads it.
+        pages: Pages, slides, sheets or chapters; those behind them are faults.
+        unpacked: Bytes that the members of an archive, such as a .docx, may come to.
+        members: Members that an archive may have.
+    """
+
+    seconds: float = 60.0
+    memory: int = 2 << 30
+    pages: int = 5000
+    unpacked: int = 512 << 20
+    members: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
 class Format:
     """How files with certain endings are read.
 
     Attributes:
         name: What rows and messages call it: `text`, `pdf`.
         suffixes: The endings, lower case with their dot.
-        read: Takes the bytes of a file to its text; raises Unreadable.
+        read: Takes the bytes of a file to its text, within limits; raises Unreadable.
         binary: Whether it is parsed by code that the file might trick, so that it is read in a
             process of its own with limits on time and memory.
     """
 
     name: str
     suffixes: tuple[str, ...]
-    read: Callable[[bytes], Reading]
+    read: Callable[[bytes, Limits], Reading]
     binary: bool = False

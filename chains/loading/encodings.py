@@ -58,6 +58,17 @@ _LETTERS = (
 )
 """The letters beyond ASCII of the languages that an encoding is made for, likeliest first."""
 
+_LARGER = {
+    "shift_jis": "cp932",
+    "shift_jis_2004": "cp932",
+    "shift_jisx0213": "cp932",
+    "euc_kr": "cp949",
+    "tis_620": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+}
+"""Encodings -> those that files hold in their place: Windows adds letters and marks of its own."""
+
 _MARKS_OF_PRINT = frozenset("‘’‚“”„–—…«»‹›¡¿°§·©®™€£\xa0")  # noqa: RUF001
 
 MOST_CONTROLS = 0.05
@@ -70,7 +81,15 @@ def decode(data: bytes) -> str:
     Raises:
         Unreadable: `binary`, or `undecodable` where no encoding fits.
     """
-    encoding = detect(data)
+    return decode_named(data, detect(data))
+
+
+def decode_named(data: bytes, encoding: str) -> str:
+    """The text that `data` holds in `encoding`.
+
+    Raises:
+        Unreadable: `undecodable`, where it is not in that encoding.
+    """
     try:
         return data.decode(encoding)
     except (UnicodeDecodeError, LookupError) as exc:
@@ -149,7 +168,10 @@ def _legacy(data: bytes) -> str:
     best = from_bytes(data).best()
     if best is None:
         raise Unreadable("undecodable", "neither UTF-8 nor any legacy encoding fits")
-    return _latin(data, best.encoding) if _LATIN.fullmatch(best.encoding) else best.encoding
+    if _LATIN.fullmatch(best.encoding):
+        return _latin(data, best.encoding)
+    larger = _LARGER.get(best.encoding, best.encoding)
+    return larger if _decodes(data, larger, cut=True) else best.encoding
 
 
 def _latin(data: bytes, otherwise: str) -> str:

@@ -47,6 +47,10 @@ def open_model(
         from chains.models.scripted import ScriptedChat
 
         return ScriptedChat(replies=spec.replies)
+    if spec.engine == "vllm":
+        from chains.models.vllm_chat import open_vllm
+
+        return open_vllm(spec, offline=offline)
     if workers:
         from chains.models.workers import WorkerPool
 
@@ -70,10 +74,13 @@ def fingerprint(spec: ModelSpec, *, offline: bool = False) -> str:
         from chains.models.identity import scripted_fingerprint
 
         return scripted_fingerprint(spec.replies)
-    from chains.models.identity import local_fingerprint
+    from chains.models.identity import local_fingerprint, vllm_fingerprint
     from chains.models.locate import locate
 
-    return local_fingerprint(spec, locate(spec, offline=offline).identify())
+    located = locate(spec, offline=offline)
+    if spec.engine == "vllm":
+        return vllm_fingerprint(spec, located.identify())
+    return local_fingerprint(spec, located.identify())
 
 
 def head_labels(spec: ModelSpec, *, offline: bool = False) -> tuple[str, ...] | None:

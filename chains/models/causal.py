@@ -14,6 +14,7 @@ from chains.models.hugging_face import load_model, load_tokenizer
 from chains.models.local import Identity, LocalModel
 from chains.models.spec import ModelSpec
 from chains.models.template import PromptEncoder
+from chains.models.windows import LIMITS
 
 ENDLESS = 1 << 20
 """Window of a model whose config names none."""
@@ -62,21 +63,21 @@ def open_causal(files: ModelFiles, spec: ModelSpec, identity: Identity) -> Local
     tokenizer = load_tokenizer(files.folder)
     positions = position_limit(model.config.get_text_config())
     own = positions or ENDLESS
+    vocabulary = vocabulary_of(model, tokenizer)
     return LocalChatModel(
         engine=choose_engine(model, int(spec.cache_gb * 10**9)),
-        vocabulary=vocabulary_of(model, tokenizer),
+        vocabulary=vocabulary,
         identity=identity,
         longest=own if spec.window is None else min(own, spec.window),
         capacity=spec.batch,
-        prompts=PromptEncoder(tokenizer, identity.name),
+        prompts=PromptEncoder(tokenizer, identity.name, vocabulary.ends),
         share_prefixes=spec.share_prefixes,
     )
 
 
 def position_limit(config: Any) -> int | None:
     """Positions that a model has, by any of the names that configs use; None for no bound."""
-    names = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
-    found = [getattr(config, name, None) for name in names]
+    found = [getattr(config, name, None) for name in LIMITS]
     return next((limit for limit in found if isinstance(limit, int) and limit > 0), None)
 
 

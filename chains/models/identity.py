@@ -7,6 +7,7 @@ What goes in for a local model, never a path or a key:
 
 import hashlib
 import json
+from typing import Any
 from urllib.parse import urlsplit
 
 from chains.models.machine import resolve_device, resolve_dtype
@@ -40,7 +41,28 @@ def scripted_fingerprint(replies: tuple[str, ...], script: str = "") -> str:
 
 
 def server_fingerprint(spec: ModelSpec) -> str:
-    """The fingerprint of a server's model: its name and the address, without credentials."""
-    parts = urlsplit(spec.server)
+    """The fingerprint of a server's model: its name and the address, without credentials.
+
+    Of several addresses the first counts, so that one more answers what is known for nothing.
+    """
+    parts = urlsplit(spec.addresses[0])
     address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
     return digest_of("server", address, spec.model, f"engine{ENGINE}")
+
+
+def vllm_fingerprint(spec: ModelSpec, identity: str) -> str:
+    """The fingerprint of a model that vLLM runs: as a local one's, and vLLM's version."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        release = version("vllm")
+    except PackageNotFoundError:
+        release = "none"
+    window = "" if spec.window is None else f"window{spec.window}"
+    return digest_of(identity, spec.dtype, "vllm", release, window)
+
+
+def server_description(spec: ModelSpec) -> dict[str, Any]:
+    """For the manifest; without the address, which may be private, and asking no server."""
+    window = {} if spec.window is None else {"window": spec.window}
+    return {"model": spec.model, "engine": "server", **window}

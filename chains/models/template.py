@@ -1,10 +1,16 @@
-"""From a chat to the token ids of a prompt, by the tokenizer's own chat template or a plain one.
+r"""From a chat to the token ids of a prompt, by the tokenizer's own chat template or a plain one.
 
     prompts = PromptEncoder(tokenizer)
     prompts.encode((Message("user", "Name a colour."),))      # (1, 9690, 198, ...)
 
 A base model such as GPT-2 has no chat template: the contents of the messages, a blank line
 between them, are its prompt.
+
+    prompts.render((Message("user_start", "Name"),))
+    "<|im_start|>user\nName"
+
+A last message of the role `user_start` is left open: the text ends where its content does, and the
+model goes on with it (Magpie; Xu et al. 2024).
 """
 
 import logging
@@ -19,6 +25,9 @@ from chains.calls import Message
 DOCUMENT = 128
 """Tokens from which on a document is worth being looked at apart from what stands behind it."""
 
+_OPEN_END = "\u2042open-end\u2042"
+"""Marks where the content of an open turn ends; three asterisks that no template writes."""
+
 logger = logging.getLogger("textmill.models")
 
 
@@ -32,10 +41,14 @@ class PromptEncoder:
     Args:
         tokenizer: Of transformers.
         name: The model's name, for the warning when it has no chat template.
+        ends: Tokens that end a reply; an open turn has to end with one of them too.
     """
 
-    def __init__(self, tokenizer: Any, name: str = "the model") -> None:
+    def __init__(
+        self, tokenizer: Any, name: str = "the model", ends: frozenset[int] = frozenset()
+    ) -> None:
         self._tokenizer = tokenizer
+        self._ends = ends
         self.has_template = bool(getattr(tokenizer, "chat_template", None))
         self._special = _special_tokens(tokenizer)
         self._line_ends = _line_ends(tokenizer)
@@ -106,9 +119,28 @@ class PromptEncoder:
 
     def _apply(self, messages: Sequence[Message]) -> str:
         chat = [{"role": turn.role, "content": self._defused(turn.content)} for turn in messages]
+        if messages[-1].role == "user_start":
+            return self._opened(chat)
         text: str = self._tokenizer.apply_chat_template(
             chat, tokenize=False, add_generation_prompt=True
         )
+        return text
+
+    def _opened(self, chat: list[dict[str, str]]) -> str:
+        """The chat up to the end of its last content, which is a user's and stays open.
+
+        Raises:
+            PromptError: What ends the turn would not end a reply: the model would go on for ever.
+        """
+        last = {"role": "user", "content": chat[-1]["content"] + _OPEN_END}
+        closed: str = self._tokenizer.apply_chat_template([*chat[:-1], last], tokenize=False)
+        text, mark, end = closed.rpartition(_OPEN_END)
+        if not mark:
+            raise PromptError("chat_template: it leaves out the last message")
+        first = self._tokenizer(end.lstrip(), add_special_tokens=False)["input_ids"][:1]
+        if self._ends and not self._ends.issuperset(first or [-1]):
+            shown = end.strip()[:40]
+            raise PromptError(f"chat_template: '{shown}' ends a user's turn, and no reply")
         return text
 
     def _defused(self, content: str) -> str:

@@ -39,6 +39,8 @@ class LocalTextToText(LocalModel):
 
     def encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Token ids of the last message, the end token included."""
+        if messages[-1].role == "user_start":
+            raise PromptError("chat_template: a text-to-text model has no turns to leave open")
         try:
             ids = tuple(self.tokenizer(messages[-1].content)["input_ids"])
         except (TypeError, ValueError) as exc:

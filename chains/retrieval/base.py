@@ -9,12 +9,13 @@ LangChain face (`chains.retrieval.retriever`), batches and the stage `retrieve` 
 Nothing heavy is imported here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple, Protocol
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny, ValidationInfo
 
-from prompts.registry import Registry
+from chains.retrieval.resources import NOTHING, Resources
+from prompts.registry import Registry, dotted
 
 
 class Passage(NamedTuple):
@@ -38,14 +39,55 @@ class Hit(NamedTuple):
     score: float
 
 
+class Judge(NamedTuple):
+    """A classifier that a retriever asks.
+
+    Attributes:
+        model: Its name.
+        label: The label whose probability is wanted; empty for a model of one output.
+    """
+
+    model: str
+    label: str
+
+
+Without = Sequence[Collection[int]]
+"""For each query the places that it may not find; empty where there are none for any."""
+
+
 class Index(Protocol):
     """Passages that can be searched."""
 
-    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+    def search(self, queries: Sequence[str], k: int, without: Without = ()) -> list[list[Hit]]:
         """For each query at most `k` hits, best first, those of one score by rising place.
 
         A passage that has nothing to do with a query is no hit, so a query may have none.
         """
+
+
+def leaving_out(
+    search: Callable[[Sequence[str], int], list[list[Hit]]],
+    queries: Sequence[str],
+    k: int,
+    without: Without,
+) -> list[list[Hit]]:
+    """What `search(queries, k)` finds where some places are left out.
+
+    For searches whose hits for a smaller `k` are the first of those for a larger one.
+    """
+    if not without:
+        return search(queries, k)
+    more = max(map(len, without))
+    found = search(queries, k + more)
+    return [
+        [hit for hit in hits if hit.place not in out][:k]
+        for hits, out in zip(found, without, strict=True)
+    ]
+
+
+def by_rank(hit: Hit) -> tuple[float, int]:
+    """The order of hits: the best first, those of one score by rising place."""
+    return -hit.score, hit.place
 
 
 class RetrieverSettings(BaseModel):
@@ -55,18 +97,41 @@ class RetrieverSettings(BaseModel):
 
     kind: str
 
-    def index(self, passages: Sequence[Passage]) -> Index:
-        """An index of `passages`, which may be none."""
+    def index(self, passages: Sequence[Passage], resources: Resources = NOTHING) -> Index:
+        """An index of `passages`, which may be none.
+
+        Args:
+            passages: What can be found.
+            resources: The embedder, the models and the folder that it may use, now and whenever it
+                is searched.
+        """
         raise NotImplementedError
+
+    def parts(self) -> "Mapping[str, RetrieverSettings]":
+        """The retrievers inside this one, by their keys: `of`, `of.0`."""
+        return {}
+
+    def uses_embedder(self) -> bool:
+        """Whether it, or one inside it, asks the embedder."""
+        return any(part.uses_embedder() for part in self.parts().values())
+
+    def judges(self) -> "dict[str, Judge]":
+        """The classifiers that it and those inside it ask, by the keys that name them: `model`."""
+        return {
+            dotted(key, inner): judge
+            for key, part in self.parts().items()
+            for inner, judge in part.judges().items()
+        }
 
 
 RETRIEVERS: Registry[RetrieverSettings] = Registry("retriever")
 
 
-def _build(value: Any) -> RetrieverSettings:
+def _build(value: Any, info: ValidationInfo) -> RetrieverSettings:
     if isinstance(value, RetrieverSettings):
         return value
-    return RETRIEVERS.build({"kind": value} if isinstance(value, str) else value, key="retriever")
+    key = info.field_name or "retriever"
+    return RETRIEVERS.build({"kind": value} if isinstance(value, str) else value, key=key)
 
 
 AnyRetriever = Annotated[SerializeAsAny[RetrieverSettings], BeforeValidator(_build)]

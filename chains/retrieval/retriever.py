@@ -19,6 +19,7 @@ from langchain_core.runnables.config import get_config_list
 from pydantic import ConfigDict, Field, SkipValidation
 
 from chains.retrieval.base import Hit, Index, Passage, RetrieverSettings
+from chains.retrieval.resources import NOTHING, Resources
 
 
 def as_data(document: Document) -> dict[str, Any]:
@@ -43,12 +44,31 @@ class PassageRetriever(BaseRetriever):
     k: int = 3
     min_score: float = 0.0
 
-    def search(self, queries: Sequence[str]) -> list[list[Document]]:
-        """For each query its passages, best first, with `document`, `start`, `end` and `score`."""
+    def search(
+        self, queries: Sequence[str], outside: Sequence[str] | None = None
+    ) -> list[list[Document]]:
+        """For each query its passages, best first, with `document`, `start`, `end` and `score`.
+
+        Args:
+            queries: What is searched for.
+            outside: For each query a document whose passages it may not find; an empty name, or
+                that of no document, leaves out nothing.
+        """
+        if outside is None:
+            found = self.index.search(queries, self.k)
+        else:
+            places = self._places()
+            found = self.index.search(queries, self.k, [places.get(name, ()) for name in outside])
         return [
-            [self._document(hit) for hit in hits if hit.score > self.min_score]
-            for hits in self.index.search(queries, self.k)
+            [self._document(hit) for hit in hits if hit.score > self.min_score] for hits in found
         ]
+
+    def _places(self) -> dict[str, set[int]]:
+        """The places of the passages of each document."""
+        places: dict[str, set[int]] = {}
+        for place, passage in enumerate(self.passages):
+            places.setdefault(passage.document, set()).add(place)
+        return places
 
     def batch(
         self,
@@ -89,6 +109,7 @@ def open_retriever(
     *,
     k: int = 3,
     min_score: float = 0.0,
+    resources: Resources = NOTHING,
 ) -> PassageRetriever:
     """Index `passages` and make the index a LangChain retriever.
 
@@ -97,6 +118,10 @@ def open_retriever(
         passages: What can be found; may be none.
         k: The most passages that a query gets.
         min_score: Passages that do not score above it are left out.
+        resources: The embedder and the models that the retriever asks.
+
+    Raises:
+        UsageError: It asks an embedder or a model that is not among them.
     """
-    index = settings.index(passages)
+    index = settings.index(passages, resources)
     return PassageRetriever(passages=tuple(passages), index=index, k=k, min_score=min_score)

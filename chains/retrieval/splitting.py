@@ -12,10 +12,12 @@ heading is not cut from what it stands over.
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Collection, Sequence
+from itertools import accumulate, pairwise
 
 import regex
+
+from chains.text.sentences import sentence_ends
 
 Span = tuple[int, int]
 
@@ -33,7 +35,12 @@ _GRAPHEME = regex.compile(r"\X")
 
 
 def split_spans(
-    text: str, spans_of_tokens: Sequence[Span], tokens: int, overlap: int = 0
+    text: str,
+    spans_of_tokens: Sequence[Span],
+    tokens: int,
+    overlap: int = 0,
+    *,
+    sentences: bool = False,
 ) -> list[Span]:
     """Spans of `text` that cover all of it but white space.
 
@@ -46,6 +53,9 @@ def split_spans(
         overlap: How many tokens of its predecessor a span may begin with, at most half of `tokens`;
             it begins with whole sentences if any fit, else with whole lines or words. A heading
             begins a span, with nothing before it.
+        sentences: Fill each span with as many whole sentences as it holds, and let it overlap by
+            whole sentences only, instead of looking for the best place in its second half. A
+            sentence of more than `tokens` tokens is cut as without.
 
     Returns:
         Spans by rising start, without white space at either end. They count tokens as the whole
@@ -56,7 +66,7 @@ def split_spans(
     """
     if tokens < 1 or not 0 <= overlap <= tokens // 2:
         raise ValueError(f"tokens {tokens} must be 1 or more, overlap {overlap} at most half of it")
-    pieces = _Pieces(text, spans_of_tokens)
+    pieces = _Pieces(text, spans_of_tokens, sentences=sentences)
     spans: list[Span] = []
     start = reached = 0
     while reached < len(pieces):
@@ -69,6 +79,43 @@ def split_spans(
         start = pieces.restart(start, stop, overlap)
         reached = stop
     return spans
+
+
+def split_regions(
+    text: str,
+    regions: Sequence[Span],
+    spans_of_tokens: Sequence[Span],
+    tokens: int,
+    overlap: int = 0,
+) -> list[Span]:
+    """Spans of `text` none of which reaches from one of `regions` into another.
+
+    Args:
+        text: Any text.
+        regions: Its parts by rising start, none overlapping, such as sections or pages. What lies
+            between two of them is one more.
+        spans_of_tokens: As for `split_spans`.
+        tokens: How many tokens a span may hold. A region that has more is cut as by `split_spans`,
+            one that has fewer is a span of its own.
+        overlap: As for `split_spans`; nothing overlaps from region to region.
+
+    Returns:
+        Spans by rising start that cover all of `text` but white space.
+    """
+    starts = [start for start, _ in spans_of_tokens]
+    spans: list[Span] = []
+    for start, end in _gapless(regions, len(text)):
+        held = spans_of_tokens[bisect_left(starts, start) : bisect_left(starts, end)]
+        shifted = [(first - start, min(last, end) - start) for first, last in held]
+        part = text[start:end]
+        found = split_spans(part, shifted, tokens, overlap) if len(held) > tokens else whole(part)
+        spans += [(start + first, start + last) for first, last in found]
+    return spans
+
+
+def _gapless(regions: Sequence[Span], length: int) -> list[Span]:
+    borders = sorted({0, length, *(border for region in regions for border in region)})
+    return list(pairwise(borders))
 
 
 def whole(text: str) -> list[Span]:
@@ -86,7 +133,9 @@ class _Pieces:
         grades: How good it is to cut at each border.
     """
 
-    def __init__(self, text: str, spans_of_tokens: Sequence[Span]) -> None:
+    def __init__(
+        self, text: str, spans_of_tokens: Sequence[Span], *, sentences: bool = False
+    ) -> None:
         starts = [0]
         weights = [0]
         reach = 0
@@ -99,7 +148,9 @@ class _Pieces:
         # What the tokenizer passes over, such as white space, goes with the piece before it.
         self.borders = [*starts, len(text)]
         self.counts = [0, *accumulate(weights)]
-        self.grades = _grades(text, self.borders)
+        self._sentences = sentences
+        ends = frozenset(sentence_ends(text)) if sentences else None
+        self.grades = _grades(text, self.borders, ends)
 
     def __len__(self) -> int:
         return len(self.borders) - 1
@@ -114,6 +165,10 @@ class _Pieces:
         last = max(first, self.furthest(start, tokens))
         if last >= len(self):
             return len(self)
+        if self._sentences:
+            for border in range(last, reached, -1):
+                if self.grades[border] >= _SENTENCE:
+                    return border
         half = bisect_left(self.counts, self.counts[start] + (tokens + 1) // 2)
         for lowest in (min(max(first, half), last), first):
             best = max(range(lowest, last + 1), key=lambda border: (self.grades[border], border))
@@ -126,7 +181,7 @@ class _Pieces:
         if stop >= len(self) or self.grades[stop] == _HEADING:
             return stop
         first = max(start + 1, bisect_left(self.counts, self.counts[stop] - overlap))
-        for grade in (_SENTENCE, _LINE, _WORD):
+        for grade in (_SENTENCE,) if self._sentences else (_SENTENCE, _LINE, _WORD):
             for border in range(first, stop):
                 if self.grades[border] >= grade:
                     return border
@@ -139,22 +194,25 @@ def _trimmed(text: str, start: int, end: int) -> Span | None:
     return None if left == len(part) else (start + left, start + len(part.rstrip()))
 
 
-def _grades(text: str, borders: Sequence[int]) -> list[int]:
-    headings = _headings(text)
-    grades = [_unspaced(text, border) for border in borders]
+def _grades(text: str, borders: Sequence[int], ends: Collection[int] | None) -> list[int]:
+    """How good it is to cut at each border; `ends` are where sentences end, if that is known."""
+    headings = heading_spans(text)
+    grades = [_unspaced(text, border, ends) for border in borders]
     for gap in _GAP.finditer(text):
         first = bisect_left(borders, gap.start())
         last = bisect_right(borders, gap.end())
         if first < last:
-            grades[first:last] = [_spaced(text, gap.span(), headings)] * (last - first)
+            grades[first:last] = [_spaced(text, gap.span(), headings, ends)] * (last - first)
     return grades
 
 
-def _unspaced(text: str, border: int) -> int:
+def _unspaced(text: str, border: int, ends: Collection[int] | None) -> int:
     """The grade of a border between two characters."""
     if not 0 < border < len(text):
         return _ANYWHERE
     before, after = text[border - 1], text[border]
+    if ends is not None and border in ends:
+        return _SENTENCE
     if before in _ENDS_WITHOUT_SPACE and after not in _ENDS_WITHOUT_SPACE | _CLOSERS:
         return _SENTENCE
     if before.isascii() and after.isascii():
@@ -163,7 +221,7 @@ def _unspaced(text: str, border: int) -> int:
     return _NEVER if joined else _ANYWHERE
 
 
-def _spaced(text: str, gap: Span, headings: list[Span]) -> int:
+def _spaced(text: str, gap: Span, headings: list[Span], ends: Collection[int] | None) -> int:
     """The grade of a border in the white space `gap`."""
     start, end = gap
     space = text[start:end]
@@ -175,7 +233,7 @@ def _spaced(text: str, gap: Span, headings: list[Span]) -> int:
         return _HEADING
     if lines > 1 or "\f" in space or "\u2029" in space:
         return _PARAGRAPH
-    if _ends_sentence(text, start, end):
+    if start in ends if ends is not None else _ends_sentence(text, start, end):
         return _SENTENCE
     return _LINE if lines else _WORD
 
@@ -195,7 +253,7 @@ def _ends_sentence(text: str, stop: int, after: int) -> bool:
     return not initial and not _LIST_NUMBER.search(text, max(0, last - 12), last + 1)
 
 
-def _headings(text: str) -> list[Span]:
+def heading_spans(text: str) -> list[Span]:
     """The spans of all Markdown heading lines outside fenced code."""
     headings: list[Span] = []
     fenced = False

@@ -58,9 +58,19 @@ _STARTERS = _words("""
 
 def sentences(text: str) -> list[str]:
     """The sentences of `text`, stripped; pieces without a letter or a digit are left out."""
+    return [text[start:end] for start, end in sentence_spans(text)]
+
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Where the sentences of `text` stand: text[start:end] is what `sentences` gives."""
     borders = sorted({0, len(text), *_ends(text), *(m.end() for m in _BREAK.finditer(text))})
-    pieces = (text[a:b].strip() for a, b in pairwise(borders))
-    return [piece for piece in pieces if _LETTER_OR_DIGIT.search(piece)]
+    spans = []
+    for a, b in pairwise(borders):
+        piece = text[a:b].strip()
+        if _LETTER_OR_DIGIT.search(piece):
+            start = b - len(text[a:b].lstrip())
+            spans.append((start, start + len(piece)))
+    return spans
 
 
 def finished(text: str) -> bool:

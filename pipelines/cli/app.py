@@ -41,6 +41,14 @@ KeepGoing = Annotated[
     bool,
     typer.Option("--keep-going", help="Only warn where max_reject_rate is exceeded."),
 ]
+BatchIn = Annotated[
+    Path | None,
+    typer.Option("--batch-in", metavar="FILE", help="Answers to a file that --batch-out wrote."),
+]
+BatchOut = Annotated[
+    Path | None,
+    typer.Option("--batch-out", metavar="FILE", help="Write calls to servers there, and end."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress bar.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.", hidden=True)]

@@ -7,6 +7,8 @@ import typer
 
 from pipelines.cli.app import (
     AsJson,
+    BatchIn,
+    BatchOut,
     Debug,
     JobArgument,
     KeepGoing,
@@ -37,6 +39,11 @@ def run(
         bool, typer.Option("--dry-run", help="Show prompts, calls and tokens; load no model.")
     ] = False,
     keep_going: KeepGoing = False,
+    shard: Annotated[
+        str, typer.Option("--shard", metavar="I/N", help="One of N shares of the source rows.")
+    ] = "",
+    batch_in: BatchIn = None,
+    batch_out: BatchOut = None,
     as_json: AsJson = False,
     no_progress: NoProgress = False,
     debug: Debug = False,
@@ -46,12 +53,14 @@ def run(
     from pipelines.dry_run import show_dry_run
     from pipelines.job import load_job
     from pipelines.launch import Options
+    from pipelines.sharding import Shard
 
     loaded = load_job(job, overrides=overrides_of(settings, rows, seed))
     if dry_run:
         show_dry_run(loaded, out=out, ledger=ledger, as_json=as_json)
     else:
-        options = Options(ledger, offline, workers, keep_going)
+        share = Shard.parse(shard) if shard else None
+        options = Options(ledger, offline, workers, keep_going, share, batch_in, batch_out)
         run_job(loaded, options, out=out, as_json=as_json, hidden=no_progress)
 
 
@@ -62,6 +71,8 @@ def resume(
     workers: Workers = 0,
     offline: Offline = False,
     keep_going: KeepGoing = False,
+    batch_in: BatchIn = None,
+    batch_out: BatchOut = None,
     as_json: AsJson = False,
     no_progress: NoProgress = False,
     debug: Debug = False,
@@ -71,7 +82,7 @@ def resume(
     from pipelines.launch import Options, find_run, reopen
 
     folder = find_run(run)
-    options = Options(ledger, offline, workers, keep_going)
+    options = Options(ledger, offline, workers, keep_going, None, batch_in, batch_out)
     run_job(reopen(folder), options, out=folder.path, as_json=as_json, hidden=no_progress)
 
 

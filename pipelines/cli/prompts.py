@@ -84,6 +84,20 @@ def new_prompt(
     write_prompt(name, source)
 
 
+@prompts_app.command("promote")
+def promote(
+    name: Annotated[str, typer.Argument(metavar="NAME@VARIANT", help="The variant to take.")],
+    keep: Annotated[
+        str, typer.Option("--keep", metavar="@VARIANT", help="What keeps the old text.")
+    ] = "@before",
+    debug: Debug = False,
+) -> None:
+    """Make a variant what its prompt says; the old text is kept as a variant."""
+    from pipelines.lab.promoting import promote_prompt
+
+    promote_prompt(name, keep)
+
+
 @prompts_app.command("improve")
 def improve(
     name: NameArgument,

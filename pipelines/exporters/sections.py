@@ -18,6 +18,7 @@ from pipelines.exporters.public import public, public_job, public_jobs
 from pipelines.rows import JSON, canonical
 
 _LONGEST = 1000  # characters of one text in the example row
+_MOST_ENTRIES = 100  # entries of a list that a stage or source reports
 
 
 def summary(about: About, run: Finished) -> str:
@@ -102,8 +103,11 @@ def reports(run: Finished) -> str:
             if isinstance(value, Mapping):
                 parts.append(table((plain(title), "rows"), list(value.items())))
             elif isinstance(value, list) and value:
-                lines = [[_cell(item) for item in entry.values()] for entry in value]
+                shown = value[:_MOST_ENTRIES]
+                lines = [[_cell(item) for item in entry.values()] for entry in shown]
                 parts.append(table(tuple(plain(key) for key in value[0]), lines))
+                left = len(value) - len(shown)
+                parts += [f"And {left} more, listed in the manifest."] if left else []
     return "\n\n".join(parts)
 
 

@@ -82,7 +82,8 @@ def report_lines(found: Improved, target: Path) -> list[str]:
     lines.append(f"on {found.contrast.rows} other rows: {found.contrast.verdict}")
     if found.winner is None:
         return [*lines, "nothing is written: it has to show there"]
-    return [*lines, f"written: {target} ({DRAFT} above); prompts diff shows what changed"]
+    written = f"written: {target} ({DRAFT} above)"
+    return [*lines, f"{written}; prompts diff shows what changed, prompts promote takes it over"]
 
 
 def _with_stage(loaded: LoadedJob, name: str, wish: Wish) -> Wish:

@@ -98,7 +98,7 @@ def new_prompt(name: str, source: str) -> None:
     Raises:
         UsageError: There is such a file already, or the name cannot be one of a prompt.
     """
-    path = _new_path(name)
+    path = new_path(name)
     if not source and "@" in path.name:
         source = _base(name)
     text = load_prompt(source).source if source else _STARTER
@@ -108,14 +108,27 @@ def new_prompt(name: str, source: str) -> None:
     show(str(path))
 
 
-def _new_path(name: str) -> Path:
+def path_of(name: str) -> Path:
+    """Where a prompt of that name is, or would be, whether or not it exists.
+
+    Raises:
+        UsageError: It cannot be a prompt's name.
+    """
     if is_library_name(name):
-        path = LIBRARY / f"{name}.yaml"
-    elif name.endswith((".yaml", ".yml")):
-        path = Path(name)
-    else:
-        fix = "write TASK/NAME, TASK/NAME@VARIANT in small letters, or a path that ends with .yaml"
-        raise UsageError(f"'{name}' cannot name a prompt", fix=fix)
+        return LIBRARY / f"{name}.yaml"
+    if name.endswith((".yaml", ".yml")):
+        return Path(name)
+    fix = "write TASK/NAME, TASK/NAME@VARIANT in small letters, or a path that ends with .yaml"
+    raise UsageError(f"'{name}' cannot name a prompt", fix=fix)
+
+
+def new_path(name: str) -> Path:
+    """Where a prompt of that name would be, where there is none yet.
+
+    Raises:
+        UsageError: It cannot be a prompt's name, or there is one.
+    """
+    path = path_of(name)
     if path.exists():
         raise UsageError("there is one already", fix="edit it, or give another name", file=path)
     return path

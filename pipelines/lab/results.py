@@ -11,7 +11,7 @@ Variants and summaries are in the order of the command line; the first variant i
 every other one is contrasted with. Rows are those that reached the stage, in their order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -254,6 +254,18 @@ class Comparison:
             before=Calls(**data["before"]),
             calls=Calls(**data["calls"]),
         )
+
+
+def columns_sent(row: RowView, cells: Iterable[Cell]) -> dict[str, JSON]:
+    """The columns of a row that its cells' messages hold; all where none is held whole."""
+    contents = (content for cell in cells for _, content in cell.messages)
+    sent = " ".join(" ".join(content.split()) for content in contents)
+    held = {
+        name: value
+        for name, value in row.data.items()
+        if isinstance(value, str) and value.strip() and " ".join(value.split()) in sent
+    }
+    return held or row.data
 
 
 def _cell(data: Mapping[str, Any]) -> Cell:

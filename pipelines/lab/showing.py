@@ -16,7 +16,16 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from pipelines.console import detail_text, plain, show
-from pipelines.lab.results import Cell, Comparison, Contrast, OutcomeView, Rate, RowView, Summary
+from pipelines.lab.results import (
+    Cell,
+    Comparison,
+    Contrast,
+    OutcomeView,
+    Rate,
+    RowView,
+    Summary,
+    columns_sent,
+)
 from pipelines.lab.worddiff import pieces
 from pipelines.rows import JSON
 
@@ -110,10 +119,11 @@ def _story(found: Comparison, row: RowView, number: int) -> Iterator["Renderable
     from rich.text import Text
 
     yield Text(plain(f"row {number} of {len(found.rows)}: {row.order} {row.id}"), "bold")
-    for column, value in row.data.items():
+    count = range(len(found.variants))
+    first = [found.cell(row=row.id, variant=v) for v in count]
+    for column, value in columns_sent(row, first).items():
         yield Text(f"  {plain(column)} | {value_line(value, _INPUT)}", "dim")
     for repeat in range(found.repeats):
-        count = range(len(found.variants))
         cells = [found.cell(row=row.id, variant=v, repeat=repeat) for v in count]
         if found.repeats > 1:
             yield Text(f"  repeat {repeat + 1}", "dim")

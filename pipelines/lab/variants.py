@@ -152,7 +152,7 @@ def _prompt(loaded: LoadedJob, stage: Stage, part: str, settings: Settings) -> s
     try:
         loaded.prompt(name, key=KEY)
     except UsageError as exc:
-        if not exc.problem.startswith(("unknown prompt", "prompt '")) or exc.file is not None:
+        if not exc.problem.startswith("unknown prompt") or exc.file is not None:
             raise
         known = [
             *settings,

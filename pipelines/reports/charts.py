@@ -27,6 +27,8 @@ _HEIGHT = 128
 _ROOM_ABOVE = 24  # pixels above the highest bar, for labels
 _TICKS = 5
 _MAP_MARGIN = 3.0  # percent at each side of a map
+_GAP = 0.0015  # of a plot's width, between bars of time
+_UNITS = ((86_400, "days"), (3_600, "h"), (60, "min"), (1, "s"))
 
 _GLYPHS = (
     "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
@@ -45,6 +47,14 @@ class Mark(NamedTuple):
 
     said: str
     value: float
+
+
+class Span(NamedTuple):
+    """A time of so many seconds in which something went at a rate."""
+
+    seconds: float
+    rate: float
+    said: str
 
 
 def definitions() -> Markup:
@@ -121,6 +131,27 @@ def histogram(counts: Mapping[int, int], marks: Sequence[Mark], said: str) -> Ma
     return tag("svg", drawn, class_="histogram", height=_HEIGHT, role="img", aria_label=said)
 
 
+def rates(spans: Sequence[Span], said: str) -> Markup:
+    """Bars as wide as the time they stand for, one behind the other, over an axis of seconds.
+
+    Args:
+        spans: In their order, of more than no time together.
+        said: What it shows, for those who do not see it.
+    """
+    whole, most = sum(span.seconds for span in spans), max(span.rate for span in spans)
+    drawn: list[Markup] = []
+    start = 0.0
+    for span in spans:
+        height = (_PLOT - _ROOM_ABOVE) * span.rate / most if most else 0.0
+        width = span.seconds / whole
+        drawn.append(_box(start, max(0.0, width - _GAP), height, span.said))
+        start += width
+    drawn.append(tag("line", x1="0%", x2="100%", y1=_PLOT, y2=_PLOT, class_="axis"))
+    drawn.append(tag("text", f"{most:,.0f}", x="0%", y=14, class_="said"))
+    drawn += _times(whole)
+    return tag("svg", drawn, class_="histogram", height=_HEIGHT, role="img", aria_label=said)
+
+
 def points(
     places: Sequence[tuple[float, float]], groups: Sequence[int], rows: Sequence[int], said: str
 ) -> Markup:
@@ -156,11 +187,16 @@ def shape(group: int) -> Markup:
 
 
 def _column(place: int, step: int, room: int, height: float, said: str) -> Markup:
+    return _box(place * step / room, 0.9 * step / room, height, said)
+
+
+def _box(start: float, width: float, height: float, said: str) -> Markup:
+    """A bar of a plot: start and width as shares of it, its height in pixels."""
     return tag(
         "rect",
         tag("title", said),
-        x=_percent(100 * place * step / room),
-        width=_percent(90 * step / room),
+        x=_percent(100 * start),
+        width=_percent(100 * width),
         y=f"{_PLOT - max(1.0, height):.1f}",
         height=f"{max(1.0, height):.1f}",
         class_="kept",
@@ -198,6 +234,24 @@ def _ticks(room: int) -> list[Markup]:
         )
         for value in range(0, room, step)
         if value < 0.97 * room
+    ]
+
+
+def _times(whole: float) -> list[Markup]:
+    """The axis of so many seconds, its end included."""
+    unit, name = next((u, n) for u, n in _UNITS if whole >= 2 * u or u == 1)
+    room = whole / unit
+    step = next(s * 10.0**e for e in range(-3, 9) for s in (1, 2, 5) if room / (s * 10**e) <= 5)
+    return [
+        tag(
+            "text",
+            f"{place * step:,.3g} {name}" if place else "0",
+            x=_percent(100 * place * step / room),
+            y=_PLOT + 18,
+            class_="tick",
+            text_anchor="middle" if place else "start",
+        )
+        for place in range(int(0.97 * room / step) + 1)
     ]
 
 

@@ -5,8 +5,10 @@ write_atomically(path, comparison_page(found))     # what `compare --html FILE` 
 
 from collections import Counter
 
-from pipelines.lab.results import Cell, Comparison
+from pipelines.lab.results import Cell, Comparison, OutcomeView, columns_sent
+from pipelines.lab.showing import evidence
 from pipelines.reports.charts import bar, definitions
+from pipelines.reports.marking import legend, marked_up
 from pipelines.reports.markup import Markup, joined, tag
 from pipelines.reports.material import percent, short, table
 from pipelines.reports.page import Part, page
@@ -62,7 +64,10 @@ def _verdicts(found: Comparison) -> Markup:
         count = tag("span", tag("b", percent(rate.value)), class_="count")
         name = tag("span", variant.name, class_="name")
         bars.append(tag("li", name, drawn, count))
-    verdicts = [tag("li", contrast.verdict) for contrast in found.contrasts]
+    verdicts = [
+        tag("li", contrast.verdict, tag("p", evidence(contrast), class_="note"))
+        for contrast in found.contrasts
+    ]
     return joined(
         [
             tag("ul", verdicts, class_="verdicts") if verdicts else Markup(),
@@ -111,41 +116,59 @@ def _texts(found: Comparison) -> Markup:
     shown: list[Markup] = []
     size = 0
     for row in found.rows:
-        given = "; ".join(f"{key}: {value}" for key, value in row.data.items())
-        cards = [_card(found, cell) for cell in cells.get(row.id, [])]
+        own = cells.get(row.id, [])
+        given = "; ".join(f"{key}: {value}" for key, value in columns_sent(row, own).items())
+        first = {cell.repeat: cell for cell in own if cell.variant == 0}
+        cards = [_card(found, cell, first[cell.repeat]) for cell in own]
         head = tag("p", tag("span", row.order, class_="name"), f" {short(given, 300)}", dir="auto")
-        part = tag("div", head, tag("div", cards, class_="cards"), class_="given")
+        part = tag("div", head, tag("div", cards, class_="cards beside"), class_="given")
         size += len(part)
         if size > MOST_BYTES:
             break
         shown.append(part)
     left = len(found.rows) - len(shown)
     more = tag("p", f"{left:,} further rows are not in this page.", class_="note")
-    return joined([shown, more if left else Markup()])
+    return joined([legend(found.variants[0].name), shown, more if left else Markup()])
 
 
-def _card(found: Comparison, cell: Cell) -> Markup:
+def _card(found: Comparison, cell: Cell, baseline: Cell) -> Markup:
+    """What came of a cell, each text marked against the baseline's in the same place."""
     title = found.variants[cell.variant].name
     title += f", repeat {cell.repeat + 1}" if found.repeats > 1 else ""
     parts = [tag("p", title, class_="column")]
-    for outcome in cell.outcomes:
-        text = short(outcome.text, _TEXT)
-        said = "accepted" if outcome.accepted else f"rejected: {outcome.reason} ({outcome.stage})"
-        kind = "pill good" if outcome.accepted else "pill bad"
-        parts.append(tag("p", text, dir="auto", class_="text"))
-        parts.append(tag("p", tag("span", said, class_=kind), class_="note"))
+    for place, outcome in enumerate(cell.outcomes):
+        other = baseline.outcomes[place] if place < len(baseline.outcomes) else outcome
+        parts += _outcome(outcome, short(other.text, _TEXT))
     if not cell.outcomes:
         parts.append(tag("p", "A later row took its place.", class_="note"))
     return tag("article", parts, class_="card")
 
 
+def _outcome(outcome: OutcomeView, before: str) -> list[Markup]:
+    text = marked_up(before, short(outcome.text, _TEXT))
+    said = "accepted" if outcome.accepted else f"rejected: {outcome.reason} ({outcome.stage})"
+    kind = "pill good" if outcome.accepted else "pill bad"
+    return [
+        tag("p", text, dir="auto", class_="text"),
+        tag("p", tag("span", said, class_=kind), class_="note"),
+    ]
+
+
 def _variants(found: Comparison) -> Markup:
     shown = []
+    baseline = found.variants[0]
     for variant in found.variants:
         settings = ", ".join(f"{key}: {value}" for key, value in variant.settings.items())
         facts = "; ".join(filter(None, (variant.prompt, variant.model, settings)))
         shown += [tag("h3", variant.name), tag("p", facts or "as the job has it", class_="note")]
         if variant.source:
-            source = tag("pre", tag("code", variant.source), tabindex=0)
-            shown.append(tag("details", tag("summary", "prompt"), source))
+            differs = variant.source != baseline.source and bool(baseline.source)
+            title = f"prompt, marked against '{baseline.name}'" if differs else "prompt"
+            text = marked_up(baseline.source, variant.source) if differs else variant.source
+            shown.append(_opened(title, text, is_open=differs))
     return joined(shown)
+
+
+def _opened(title: str, text: str | Markup, *, is_open: bool) -> Markup:
+    source = tag("pre", tag("code", text), tabindex=0)
+    return tag("details", tag("summary", title), source, open=is_open)

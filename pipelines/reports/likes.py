@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipelines.evaluation.sampling import places
 from pipelines.exporters.near import LIKE
@@ -12,7 +12,7 @@ from pipelines.reports.gathering import slice_of
 from pipelines.reports.likeness import alike
 from pipelines.reports.markup import Markup, joined, tag
 from pipelines.reports.material import Material, percent, short
-from pipelines.reports.projection import of_words, project, stored
+from pipelines.reports.projection import neighbourhoods, of_words, project, stored
 from pipelines.rows import Row
 
 MOST_POINTS = 1_500
@@ -63,14 +63,22 @@ def _group(material: Material, rows: Sequence[Row], column: str) -> list[Markup]
     ]
 
 
-def text_map(material: Material, ledger: Path) -> Markup:
-    """The texts as points, coloured by the first slice."""
+Way = Literal["pca", "umap"]
+"""How vectors become points: by principal components, or by UMAP."""
+
+
+def text_map(material: Material, ledger: Path, way: Way = "pca") -> Markup:
+    """The texts as points, coloured by the first slice.
+
+    Raises:
+        UsageError: UMAP is asked for and not installed.
+    """
     rows = material.found.shown
     rows = [rows[place] for place in places([row.id for row in rows], MOST_POINTS)]
     vectors, held, origin = _vectors(material, rows, ledger)
     if len(held) < _FEWEST:
         return tag("p", "There are too few texts for a map.", class_="note")
-    where, kept = project(vectors)
+    where, said = _placed(vectors, way)
     column = material.slices[0] if material.slices else ""
     values, groups = _groups(held, column)
     drawn = points(
@@ -79,10 +87,7 @@ def text_map(material: Material, ledger: Path) -> Markup:
         [material.packed.places.get(row.id, -1) for row in held],
         f"Map of {len(held):,} texts by {origin}",
     )
-    note = (
-        f"{len(held):,} texts by {origin}: principal components that keep {percent(kept)} of the "
-        "variance, so that near is alike and far may be anything. A click opens the row."
-    )
+    note = f"{len(held):,} texts by {origin}: {said}. A click opens the row."
     return joined(
         [
             tag("p", note, class_="note"),
@@ -91,6 +96,16 @@ def text_map(material: Material, ledger: Path) -> Markup:
             tag("p", "Point at a text to read it.", class_="caption", id="caption"),
         ]
     )
+
+
+def _placed(vectors: Any, way: Way) -> tuple[Any, str]:
+    """Points in 0 to 1, and what their places mean."""
+    if way == "umap":
+        said = "UMAP, which keeps neighbours together, so that near is alike and distances between"
+        return neighbourhoods(vectors), f"{said} groups, and their sizes, mean nothing"
+    where, kept = project(vectors)
+    said = f"principal components that keep {percent(kept)} of the variance"
+    return where, f"{said}, so that near is alike and far may be anything"
 
 
 def _vectors(material: Material, rows: Sequence[Row], ledger: Path) -> tuple[Any, list[Row], str]:

@@ -13,6 +13,7 @@ from pipelines.reports.layout import Layout
 from pipelines.reports.markup import Markup, tag
 from pipelines.reports.packing import Packed
 from pipelines.rows import JSON
+from pipelines.timing import Timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Material:
         packed: The data of the page, and where in it each row is.
         slices: Columns that divide the rows, the most telling first.
         evaluation: `evaluation.json`, parsed; empty where there is none.
+        timings: What each block took; empty where that is not known.
     """
 
     manifest: Mapping[str, Any]
@@ -36,6 +38,7 @@ class Material:
     packed: Packed
     slices: tuple[str, ...]
     evaluation: Mapping[str, JSON]
+    timings: tuple[Timing, ...] = ()
 
     def rejected(self, *, quota: bool = False) -> int:
         """Rejected rows, those over the quota only where asked for."""

@@ -2,10 +2,13 @@
 
     points, kept = project(vectors)      # float64 [texts, 2] in 0 to 1, share of variance kept
 
+    where = neighbourhoods(vectors)      # the same by UMAP, where it is installed
+
 The vectors are those that the ledger has for a column of the rows. Where it has none, they are of
 the words: term frequencies times inverse document frequencies, hashed to 512 places.
 """
 
+import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +18,12 @@ import numpy as np
 
 from pipelines.evaluation.surface import tokens
 from pipelines.ledger import Ledger, vector_key
-from prompts.errors import TextmillError
+from prompts.errors import TextmillError, UsageError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _PLACES = 512
+_NEIGHBOURS = 15
 _OUTER = 0.5  # percent of the points at each side that are drawn on the border
 
 
@@ -51,6 +55,37 @@ def of_words(texts: Sequence[str]) -> Array:
     return unit
 
 
+def neighbourhoods(vectors: Array) -> Array:
+    """A plane in which neighbours stay neighbours, float64 [texts, 2] in 0 to 1.
+
+    UMAP (McInnes et al. 2018) by cosine, 15 neighbours, begun at the principal components, on one
+    thread and with a fixed seed, so that a machine gives the same map each time.
+
+    Args:
+        vectors: [texts, dimensions], three texts or more.
+
+    Raises:
+        UsageError: It is not installed.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its compiler, and of graphs that fall into parts
+        try:
+            from threadpoolctl import threadpool_limits
+            from umap import UMAP
+        except ImportError as exc:
+            fix = "pip install umap-learn, or leave --map out"
+            raise UsageError("UMAP is not installed", fix=fix, key="--map") from exc
+        with threadpool_limits(1):
+            return _by_umap(UMAP, vectors)
+
+
+def _by_umap(umap: Any, vectors: Array) -> Array:
+    count = min(_NEIGHBOURS, len(vectors) - 1)
+    start = 10 * project(vectors)[0]
+    made = umap(n_neighbors=count, metric="cosine", random_state=0, n_jobs=1, init=start)
+    return _scaled(np.asarray(made.fit_transform(vectors), dtype=np.float64))
+
+
 def project(vectors: Array) -> tuple[Array, float]:
     """The first two principal components, and their share of the variance.
 
@@ -67,8 +102,14 @@ def project(vectors: Array) -> tuple[Array, float]:
     chosen = weights[:, order]
     largest = np.take_along_axis(chosen, np.abs(chosen).argmax(0)[None], axis=0)
     points = rows @ (chosen * np.where(largest < 0, -1, 1))
-    low, high = np.percentile(points, [_OUTER, 100 - _OUTER], axis=0)
-    spread = np.where(high > low, high - low, 1)
     whole = float(np.maximum(values, 0).sum())
     kept = float(values[order].sum()) / whole if whole > 0 else 0.0
-    return np.clip((points - low) / spread, 0, 1).round(3), kept
+    return _scaled(points), kept
+
+
+def _scaled(points: Array) -> Array:
+    """Within 0 to 1, a few outliers at each side to the border."""
+    low, high = np.percentile(points, [_OUTER, 100 - _OUTER], axis=0)
+    spread = np.where(high > low, high - low, 1)
+    scaled: Array = np.clip((points - low) / spread, 0, 1).round(3)
+    return scaled

@@ -2,7 +2,7 @@
 
 write_report(folder, Path("report.html"), ledger)     # bytes written
 
-It holds no time, host or absolute path: the same run and ledger give the same bytes.
+It holds no time of day, host or absolute path: the same run folder and ledger give the same bytes.
 """
 
 import json
@@ -17,7 +17,7 @@ from pipelines.reports.charts import definitions
 from pipelines.reports.funnel import funnel
 from pipelines.reports.gathering import gather
 from pipelines.reports.layout import arrange
-from pipelines.reports.likes import duplicates, text_map
+from pipelines.reports.likes import Way, duplicates, text_map
 from pipelines.reports.markup import Markup, joined, tag
 from pipelines.reports.material import Material
 from pipelines.reports.packing import pack
@@ -27,27 +27,30 @@ from pipelines.reports.samples import samples
 from pipelines.reports.slices import slices, telling
 from pipelines.reports.summary import head
 from pipelines.reports.texts import texts
+from pipelines.reports.throughput import throughput
+from pipelines.timing import read_timings
 from prompts.errors import CorruptRunError
 
 NAME = "report.html"
 
 
-def write_report(folder: RunFolder, out: Path, ledger: Path) -> int:
+def write_report(folder: RunFolder, out: Path, ledger: Path, way: Way = "pca") -> int:
     """Write the report of a finished run.
 
     Args:
         folder: The run.
         out: The file to write.
         ledger: Where vectors for the map may be; it is only read.
+        way: How the map is drawn.
 
     Returns:
         Bytes written.
 
     Raises:
-        UsageError: The run is not finished.
+        UsageError: The run is not finished, or UMAP is asked for and not installed.
         CorruptRunError: Its files are damaged.
     """
-    text = run_page(read_material(folder), ledger)
+    text = run_page(read_material(folder), ledger, way)
     write_atomically(out, text)
     return len(text.encode())
 
@@ -61,23 +64,27 @@ def read_material(folder: RunFolder) -> Material:
     layout = arrange(job, seen, found.figures)
     divided = telling(found, layout, job)
     packed = pack(found, layout, divided)
-    return Material(manifest, job, found, layout, packed, divided, _evaluation(folder.path / FILE))
+    measured = _evaluation(folder.path / FILE)
+    timings = tuple(read_timings(folder.path))
+    return Material(manifest, job, found, layout, packed, divided, measured, timings)
 
 
-def run_page(material: Material, ledger: Path) -> str:
+def run_page(material: Material, ledger: Path, way: Way = "pca") -> str:
     """The page of a run."""
     parts = [
         Part("stages", "Stages", funnel(material)),
         Part("slices", "Slices", slices(material)),
         Part("texts", "Texts", texts(material)),
         Part("duplicates", "Near-duplicates", duplicates(material)),
-        Part("map", "Map", text_map(material, ledger)),
+        Part("map", "Map", text_map(material, ledger, way)),
         Part("samples", "Samples", samples(material)),
         Part("rows", "Rows", _browser(material)),
         Part("provenance", "Provenance", provenance(material)),
     ]
     if material.evaluation:
         parts.insert(-1, Part("evaluation", "Evaluation", evaluation(material)))
+    if material.timings:
+        parts.insert(-1, Part("throughput", "Throughput", throughput(material)))
     title = material.manifest["job"]["name"]
     return page(title, joined([definitions(), head(material)]), parts, material.packed.data)
 

@@ -1,16 +1,25 @@
 """Where seed rows come from: one file a source; this list is the catalogue."""
 
+from pipelines.sources.arxiv import Arxiv
+from pipelines.sources.attributes import AttributeRows
 from pipelines.sources.base import SOURCES, BadSeed, Seed, Source, SourceView
 from pipelines.sources.batch import Batch
+from pipelines.sources.distributions import DISTRIBUTIONS
 from pipelines.sources.documents import Documents
 from pipelines.sources.hf_dataset import HuggingFaceDataset
 from pipelines.sources.loader import Loader
 from pipelines.sources.records import Records
+from pipelines.sources.sql import SqlRows
 from pipelines.sources.stream import seeds
 from pipelines.sources.topics import TopicRows
+from pipelines.sources.web import WebPages
+from pipelines.sources.wikipedia import Wikipedia
 
 __all__ = [
+    "DISTRIBUTIONS",
     "SOURCES",
+    "Arxiv",
+    "AttributeRows",
     "BadSeed",
     "Batch",
     "Documents",
@@ -20,6 +29,9 @@ __all__ = [
     "Seed",
     "Source",
     "SourceView",
+    "SqlRows",
     "TopicRows",
+    "WebPages",
+    "Wikipedia",
     "seeds",
 ]

@@ -4,7 +4,7 @@
 ->  Seed(data={"context": "...", "document": "leave.md", "start": 0, "end": 812}, key="leave.md")
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from chains.loading.base import Unreadable
-from pipelines.rows import JSON, digest
+from pipelines.rows import JSON, Row, digest
 from prompts.registry import Registry
 
 if TYPE_CHECKING:
@@ -92,6 +92,17 @@ class Source(BaseModel):
         """Whether it never runs out of rows."""
         return False
 
+    def drawn(self) -> bool:
+        """Whether its rows are made up, so that a row which is not taken is no loss."""
+        return False
+
+    def combinations(self, names: Sequence[str]) -> list[tuple[JSON, ...]] | None:
+        """The values that columns of these names can have together, in the order of the settings.
+
+        None where the settings do not tell, or the source has no such columns.
+        """
+        return None
+
     def columns(self, view: SourceView) -> set[str] | None:
         """The columns its rows will have, by a cheap look; None where only reading all can tell.
 
@@ -111,6 +122,17 @@ class Source(BaseModel):
     def fingerprint(self, view: SourceView) -> str:
         """A hash that changes when what the source would yield changes; checked on resume."""
         raise NotImplementedError
+
+    def report(
+        self, rows: Iterable[Row], rejected: Iterable[Mapping[str, JSON]]
+    ) -> dict[str, JSON]:
+        """What the manifest says of a finished run on behalf of this source.
+
+        Args:
+            rows: The accepted rows that come from it, in order.
+            rejected: The rejected ones, and what could not be read, as they are written.
+        """
+        return {}
 
 
 SOURCES: Registry[Source] = Registry("source")

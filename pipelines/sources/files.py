@@ -31,6 +31,9 @@ _KINDS = {
     stat.S_IFDIR: "a folder",
 }
 
+_TABLES = frozenset({".csv", ".jsonl", ".ndjson", ".parquet", ".tsv"})
+_OLD_OFFICE = {".doc": ".docx", ".ppt": ".pptx", ".xls": ".xlsx"}
+
 
 def _one_or_many(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
@@ -205,9 +208,19 @@ def _check(path: Path, root: Path, suffixes: frozenset[str], *, named: bool) -> 
         raise Unreadable("outside_folder", "a link that leads out of the folder")
     _refuse_special(status)
     if path.suffix.lower() not in suffixes:
-        found = f"'{path.suffix}'" if path.suffix else "a name without an ending"
-        raise Unreadable("unsupported_type", f"{found}; read are {', '.join(sorted(suffixes))}")
+        raise Unreadable("unsupported_type", _unsupported(path, suffixes))
     return real
+
+
+def _unsupported(path: Path, suffixes: frozenset[str]) -> str:
+    """Why the ending of a file is none that is read, and what reads it instead."""
+    suffix = path.suffix.lower()
+    if suffix in _TABLES:
+        return f"'{suffix}' holds records; use the source records"
+    if suffix in _OLD_OFFICE:
+        return f"'{suffix}'; save it as {_OLD_OFFICE[suffix]}"
+    found = f"'{path.suffix}'" if path.suffix else "a name without an ending"
+    return f"{found}; read are {', '.join(sorted(suffixes))}"
 
 
 def _refuse_special(status: os.stat_result) -> None:

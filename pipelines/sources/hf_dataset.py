@@ -17,13 +17,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from chains.loading.base import Unreadable
 from pipelines.rows import digest
 from pipelines.sources.base import SOURCES, BadSeed, Seed, Source, SourceView
+from pipelines.sources.files import find_files, hash_files
 from pipelines.sources.stream import require_some
 from pipelines.sources.values import ColumnChoice, missing_columns, record_seed
+from pipelines.sources.where import Where, check_where, matcher
 from prompts.errors import ResourceError, SourceError, TextmillError
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -40,6 +42,8 @@ class HuggingFaceDataset(Source):
         revision: Branch, tag or commit of a Hub dataset.
         columns: The columns to take: `{new: old}`, or a list of names; left out, all.
         key: A column whose value names the row.
+        where: Which rows are taken; see `pipelines.sources.where`.
+        streaming: Read as a stream instead of fetching all of it and converting it first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
@@ -51,6 +55,14 @@ class HuggingFaceDataset(Source):
     revision: str = ""
     choice: ColumnChoice = Field(default=None, alias="columns")
     key: str = ""
+    where: Where = {}
+    streaming: bool = False
+
+    @model_validator(mode="after")
+    def _stream_is_of_a_whole_split(self) -> "HuggingFaceDataset":
+        if self.streaming and set(self.split) & set("[+"):
+            raise ValueError("a stream is of one whole split; take less by 'where' or 'rows'")
+        return self
 
     def columns(self, view: SourceView) -> set[str]:
         """Those of `columns`, else all that the dataset has.
@@ -62,14 +74,21 @@ class HuggingFaceDataset(Source):
         with _wrapped(self.path):
             known = dataset.column_names or list(next(iter(dataset), {}))
         self._require(known)
+        check_where(self.where, known, self.path)
         return set(self.choice or known)
 
     def read(self, view: SourceView) -> Iterator[Seed | BadSeed]:
         """One seed a row of the split."""
-        yield from require_some(self._read(self._open(view)), [self.path])
+        items = self._read(self._open(view))
+        yield from require_some(items, [self.path], where=bool(self.where))
 
     def fingerprint(self, view: SourceView) -> str:
-        """Changes with the rows of the split, in the columns that are taken."""
+        """Changes with the rows of the split, in the columns that are taken.
+
+        Of a stream: with the files of the folder, or the commit on the Hub.
+        """
+        if self.streaming:
+            return digest(self.model_dump(mode="json", exclude={"path"}), self._version(view))
         dataset = self._open(view)
         content = hashlib.sha256(repr(dataset.features).encode())
         for table in dataset.with_format("arrow").iter(batch_size=1000):
@@ -78,10 +97,13 @@ class HuggingFaceDataset(Source):
         return digest(self.model_dump(mode="json", exclude={"path"}), content.hexdigest())
 
     def _read(self, dataset: Any) -> Iterator[Seed | BadSeed]:
-        for place, record in enumerate(dataset, 1):
-            named = {name: _named(value, dataset.features[name]) for name, value in record.items()}
+        taken = matcher(self.where)
+        features = dataset.features or {}  # a stream of JSON has none, and no class labels
+        for place, record in enumerate(_records(dataset, self.path), 1):
+            named = {name: _named(value, features.get(name)) for name, value in record.items()}
             try:
-                yield record_seed(named, self.choice, self.key)
+                if taken(named):
+                    yield record_seed(named, self.choice, self.key)
             except Unreadable as bad:
                 yield BadSeed.of(bad, f"{self.path}:{place}")
 
@@ -92,18 +114,29 @@ class HuggingFaceDataset(Source):
             if folder is not None and _is_saved(folder):
                 dataset = self._saved(folder)
             else:
-                dataset = self._loaded(folder, look)
+                dataset = self._loaded(folder, look or self.streaming)
         if look:
             return dataset
-        self._require(dataset.column_names)
-        wanted = missing_columns(self.choice, self.key, []) if self.choice else []
-        dataset = dataset.select_columns(wanted) if wanted else dataset
-        for name, feature in dataset.features.items():
+        if dataset.column_names:  # a stream may not know them
+            self._require(dataset.column_names)
+        wanted = [*missing_columns(self.choice, self.key, []), *self.where] if self.choice else []
+        dataset = dataset.select_columns(list(dict.fromkeys(wanted))) if wanted else dataset
+        for name, feature in (dataset.features or {}).items():
             if hasattr(feature, "decode_example"):
                 fix = "name the columns with text: 'columns: [...]'"
                 what = type(feature).__name__
                 raise SourceError(f"column '{name}' of '{self.path}' is of type {what}", fix=fix)
         return dataset
+
+    def _version(self, view: SourceView) -> Any:
+        folder = self._folder(view)
+        if folder is None:
+            from huggingface_hub import HfApi
+
+            with _wrapped(self.path):
+                return HfApi().dataset_info(self.path, revision=self.revision or None).sha
+        endings = {path.suffix.lower() for path in folder.rglob("*")}
+        return hash_files(find_files([self.path], view, endings))
 
     def _folder(self, view: SourceView) -> Path | None:
         try:
@@ -155,6 +188,17 @@ class HuggingFaceDataset(Source):
         if missing:
             fix = f"its columns: {', '.join(known)}"
             raise SourceError(f"'{self.path}' has no column '{missing[0]}'", fix=fix, key="columns")
+
+
+def _records(dataset: Any, path: str) -> Iterator[dict[str, Any]]:
+    """The rows; what a stream meets on its way is said like what loading meets."""
+    rows = iter(dataset)
+    while True:
+        with _wrapped(path):
+            record = next(rows, None)
+        if record is None:
+            return
+        yield record
 
 
 def _is_saved(folder: Path) -> bool:

@@ -20,7 +20,14 @@ from pydantic import Field
 from chains.loading.base import Reading, Unreadable
 from pipelines.rows import digest
 from pipelines.sources.base import SOURCES, BadSeed, Seed, Source, SourceView
-from pipelines.sources.passages import AnySplit, Split, check_split, cutter, passages
+from pipelines.sources.passages import (
+    AnySplit,
+    Split,
+    check_split,
+    cutter,
+    passages,
+    split_columns,
+)
 from pipelines.sources.stream import require_some
 from pipelines.sources.values import plain
 from prompts.errors import SourceError
@@ -52,7 +59,7 @@ class Loader(Source):
         check_split(self.split, view)
         find_loader(self.loader)
         self._resolve(view)
-        return {"context", "document", "start", "end", "metadata"}
+        return {"context", "document", "start", "end", "metadata"} | split_columns(self.split)
 
     def read(self, view: SourceView) -> Iterator[Seed | BadSeed]:
         """The passages of all documents, document by document."""

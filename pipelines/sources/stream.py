@@ -39,12 +39,15 @@ def seeds(source: Source, view: SourceView) -> Iterator[Seed | BadSeed]:
         yield seed
 
 
-def require_some(items: Iterable[Seed | BadSeed], paths: Sequence[str]) -> Iterator[Seed | BadSeed]:
+def require_some(
+    items: Iterable[Seed | BadSeed], paths: Sequence[str], *, where: bool = False
+) -> Iterator[Seed | BadSeed]:
     """`items` as they come, and an error at their end if no row was among them.
 
     Args:
         items: What a source reads.
         paths: Where from, for the error.
+        where: Whether conditions may have left all of them out.
 
     Raises:
         SourceError: With the reasons, the number of each, and the first that was met.
@@ -59,6 +62,10 @@ def require_some(items: Iterable[Seed | BadSeed], paths: Sequence[str]) -> Itera
         else:
             found = True
         yield item
+    if not found and where and not bad:
+        listing = ", ".join(f"'{path}'" for path in paths)
+        fix = "give conditions that one meets, or leave 'where' out"
+        raise SourceError(f"no record of {listing} is as 'where' asks", fix=fix, key="where")
     if not found:
         raise _nothing(paths, count, bad)
 

@@ -10,59 +10,39 @@ Row i is a function of the job's seed and of i. Without `count` the source never
 from being all about the same (AttrPrompt, Yu et al. 2023).
 """
 
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import accumulate, count
-from math import gcd, isfinite
+from itertools import count, product
+from math import gcd
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
 from chains.loading.base import Unreadable
 from chains.loading.encodings import decode
-from pipelines.rows import SEED_BITS, digest, seed_for
+from pipelines.rows import JSON, digest, seed_for
 from pipelines.sources.base import SOURCES, Seed, Source, SourceView
 from pipelines.sources.files import read_file
+from pipelines.sources.weights import (
+    AsItIs,
+    Value,
+    Values,
+    Weighted,
+    check_values,
+    share_for,
+)
 from prompts.errors import SourceError
-
-Value = bool | int | float | str
 
 _MOST_BYTES = 16_000_000  # of a file of topics
 _LONGEST_TURN = 10_000  # rows
 
 
-def _check_values(value: Any) -> tuple[Value, ...] | dict[str, float]:
-    if isinstance(value, Mapping):
-        weights = dict(value)
-        for name, weight in weights.items():
-            if not isinstance(name, str):
-                raise ValueError(f"write {name!r} in quotes")
-            if isinstance(weight, bool) or not isinstance(weight, int | float):
-                raise ValueError(f"the weight of '{name}' is a number, found {weight!r}")
-            if not (isfinite(weight) and weight > 0):
-                raise ValueError(f"the weight of '{name}' is above 0, found {weight!r}")
-        found: tuple[Value, ...] | dict[str, float] = weights
-    elif isinstance(value, list | tuple) and all(isinstance(item, Value) for item in value):
-        if len({(type(item), item) for item in value}) < len(value):  # 1 and true are two values
-            raise ValueError("a value stands twice; give weights instead, such as {short: 2}")
-        found = tuple(value)
-    else:
-        raise ValueError("write a list of values, or a mapping from values to weights")
-    if not found:
-        raise ValueError("give at least one value")
-    return found
-
-
 def _check_topics(value: Any) -> tuple[Value, ...] | dict[str, float] | str:
-    return value if isinstance(value, str) and value else _check_values(value)
+    return value if isinstance(value, str) and value else check_values(value)
 
 
-# PlainValidator's own serializer warns of every tuple that it writes as a JSON list.
-_AsItIs = PlainSerializer(lambda value: value, return_type=Any)
-Values = Annotated[tuple[Value, ...] | dict[str, float], PlainValidator(_check_values), _AsItIs]
 Topics = Annotated[
-    tuple[Value, ...] | dict[str, float] | str, PlainValidator(_check_topics), _AsItIs
+    tuple[Value, ...] | dict[str, float] | str, PlainValidator(_check_topics), AsItIs
 ]
 
 
@@ -105,6 +85,18 @@ class TopicRows(Source):
     def endless(self) -> bool:
         """Whether there is no `count`."""
         return self.count is None
+
+    def drawn(self) -> bool:
+        """True: its rows are made up."""
+        return True
+
+    def combinations(self, names: Sequence[str]) -> list[tuple[JSON, ...]] | None:
+        """The values that columns of these names can have together; of topics in a file, none."""
+        known = {"topic": self.topics, **self.attributes}
+        values = [known.get(name, "") for name in names]
+        if not names or any(isinstance(column, str) for column in values):
+            return None
+        return list(product(*values))
 
     def columns(self, view: SourceView) -> set[str]:
         """`topic` and the attributes."""
@@ -155,15 +147,11 @@ class _Drawn:
     def __init__(self, name: str, values: tuple[Value, ...] | dict[str, float], seed: int) -> None:
         self._name = name
         self._seed = seed
-        self._values = tuple(values)
-        weights = values.values() if isinstance(values, dict) else [1] * len(values)
-        self._bounds = list(accumulate(weights))
+        self._values = Weighted(values)
 
     def choose(self, place: int) -> Value:
         """The value of row `place`."""
-        drawn = seed_for(self._seed, "source:topics", self._name, place) / 2**SEED_BITS
-        bound = bisect_right(self._bounds, drawn * self._bounds[-1], hi=len(self._values) - 1)
-        return self._values[bound]
+        return self._values.at(share_for(self._seed, "topics", self._name, place))
 
 
 class _InTurns:

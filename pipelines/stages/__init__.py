@@ -22,11 +22,20 @@ from pipelines.stages.base import (
     Work,
     drive,
 )
+from pipelines.stages.cite import Cite
 from pipelines.stages.clean import Clean
+from pipelines.stages.cover import Cover
 from pipelines.stages.dedup.stage import Dedup
+from pipelines.stages.diversity.evolve import Evolve
+from pipelines.stages.diversity.instances import Instances
+from pipelines.stages.diversity.magpie import Magpie
+from pipelines.stages.diversity.self_instruct import SelfInstruct
+from pipelines.stages.diversity.subtopics import Subtopics
+from pipelines.stages.diversity.verbalised import Verbalised
 from pipelines.stages.explode import Explode
 from pipelines.stages.generate import Generate
 from pipelines.stages.grounded import Grounded
+from pipelines.stages.hard_negatives import HardNegatives
 from pipelines.stages.heuristics.stage import Heuristics
 from pipelines.stages.judging.classify import Classify
 from pipelines.stages.judging.entailment import Entailment
@@ -41,11 +50,13 @@ from pipelines.stages.overlap.copying import Copying
 from pipelines.stages.overlap.decontaminate import Decontaminate
 from pipelines.stages.pattern import Pattern
 from pipelines.stages.perplexity import Perplexity
+from pipelines.stages.related import Related
 from pipelines.stages.retrieve import Retrieve
 from pipelines.stages.runnable import RunnableStage
 from pipelines.stages.safety.balance import Balance
 from pipelines.stages.safety.bias import Bias
 from pipelines.stages.safety.claims import Claims
+from pipelines.stages.safety.injection import Injection
 from pipelines.stages.safety.pii import Pii
 from pipelines.stages.safety.secrets import Secrets
 from pipelines.stages.safety.swap_groups import SwapGroups
@@ -62,6 +73,7 @@ __all__ = [
     "BackTranslate",
     "Balance",
     "Bias",
+    "Cite",
     "Claims",
     "Classify",
     "Clean",
@@ -70,22 +82,28 @@ __all__ = [
     "Converse",
     "Copying",
     "Counterfactual",
+    "Cover",
     "Decontaminate",
     "Dedup",
     "Eda",
     "Embed",
     "Entailment",
+    "Evolve",
     "Expand",
     "Explode",
     "Filter",
     "Generate",
     "Grounded",
+    "HardNegatives",
     "Heuristics",
+    "Injection",
+    "Instances",
     "JobView",
     "Judge",
     "Language",
     "LengthFilter",
     "Likelihood",
+    "Magpie",
     "Map",
     "ModelStage",
     "Noise",
@@ -96,18 +114,22 @@ __all__ = [
     "Rank",
     "Reconstruct",
     "Relabel",
+    "Related",
     "Retrieve",
     "Reward",
     "RunnableStage",
     "Secrets",
+    "SelfInstruct",
     "Spans",
     "Stage",
     "State",
+    "Subtopics",
     "SwapGroups",
     "Template",
     "ToolCalls",
     "Toxicity",
     "Translate",
+    "Verbalised",
     "VerifyAnswer",
     "Work",
     "drive",

@@ -134,6 +134,12 @@ class Context(Protocol):
     def embed(self, texts: Sequence[str]) -> "np.ndarray[Any, np.dtype[np.float32]]":
         """Unit vectors of the job's embedder, float32 [len(texts), dimensions]."""
 
+    def embedder(self) -> str:
+        """Fingerprint of the job's embedder."""
+
+    def indexes(self) -> Path | None:
+        """The folder where indexes are kept from run to run; None where none are."""
+
 
 class Stage(BaseModel):
     """One step of a job: pure data, and a method that takes rows to rows and rejections."""

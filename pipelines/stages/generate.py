@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -26,11 +26,15 @@ from chains.parsing import ParseFault, parse_reply
 from pipelines.aim import Aim, Trial
 from pipelines.length import Length
 from pipelines.rows import JSON, Outcome, Rejection, Row
-from pipelines.stages.base import STAGES, Ask, Context, Fault, JobView, ModelStage, Work
+from pipelines.stages.base import STAGES, Ask, Context, Fault, JobView, ModelStage, State, Work
 from pipelines.stages.counting import count_tokens
+from pipelines.stages.diversity.few_shot import FewShot, pooled
 from pipelines.stages.overflow import fit
 from prompts.errors import UsageError
 from prompts.prompt import Prompt
+
+if TYPE_CHECKING:
+    from pipelines.sources.base import SourceView
 
 _SHOWN = 10_000  # characters of a refused reply that are kept
 
@@ -69,6 +73,7 @@ class Generate(ModelStage):
         overflow: What becomes of a row whose prompt does not fit the window with `max_tokens` to
             spare: reject it, truncate its longest variable, or split that into several rows.
         allow_cut: Keep a reply that was cut at `max_tokens`; a later `clean` can mend its end.
+        examples: Worked examples that are drawn for each row, in place of the prompt's own.
     """
 
     kind: Literal["generate"] = "generate"
@@ -81,6 +86,7 @@ class Generate(ModelStage):
     length: Length | None = None
     overflow: Literal["reject", "truncate", "split"] = "reject"
     allow_cut: bool = False
+    examples: FewShot | None = None
 
     @field_validator("adds")
     @classmethod
@@ -94,15 +100,35 @@ class Generate(ModelStage):
         return set(self.inputs.values())
 
     def columns_added(self) -> set[str]:
-        """The columns of `adds`."""
-        return {self.adds} if isinstance(self.adds, str) else set(self.adds)
+        """The columns of `adds`, and that of the examples."""
+        shown = {self.examples.adds} - {""} if self.examples else set()
+        return shown | ({self.adds} if isinstance(self.adds, str) else set(self.adds))
+
+    def uses_embedder(self) -> bool:
+        """Where examples are chosen by their meaning."""
+        return self.examples is not None and self.examples.choose != "random"
+
+    def fingerprint(self, view: "SourceView") -> str:
+        """Changes with the file of examples too."""
+        own = super().fingerprint(view)
+        return own + self.examples.fingerprint(view) if self.examples else own
+
+    def open_state(self) -> State | None:
+        """The pool that examples are drawn from, if there is one."""
+        return self.examples.open_state() if self.examples else None
+
+    def run(self, rows: Iterator[Row], context: Context) -> Iterator[Outcome]:
+        """Ask about all rows together; what is let through goes into the pool, if there is one."""
+        for outcome in super().run(rows, context):
+            if context.state is not None and isinstance(outcome, Row):
+                context.state.note(pooled(outcome, self, context.prompt(self.prompt)))
+            yield outcome
 
     def check(self, job: JobView) -> None:
         """The model and the prompt exist and fit `adds`."""
         job.model(self.model, key="model")
         prompt = job.prompt(self.prompt, key="prompt")
-        stray = sorted(set(self.inputs) - set(prompt.variables))
-        if stray:
+        if stray := sorted(set(self.inputs) - set(prompt.variables)):
             known = ", ".join(sorted(prompt.variables)) or "none"
             problem = f"prompt '{self.prompt}' has no variable '{stray[0]}'"
             raise UsageError(problem, fix=f"its variables: {known}", key="inputs")
@@ -113,6 +139,8 @@ class Generate(ModelStage):
         refuse_conflicts(prompt.output, self.decoding)
         if self.length is not None:
             self._check_length(prompt, self.length)
+        if self.examples is not None:
+            self.examples.check(prompt, self.adds, job)
         job.need(self._columns_read(prompt), key="prompt")
 
     def _check_length(self, prompt: Prompt, length: Length) -> None:
@@ -124,10 +152,11 @@ class Generate(ModelStage):
     def work(self, row: Row, context: Context) -> Work:
         """Ask for every reply of the row until it is accepted or the attempts are used up."""
         prompt = context.prompt(self.prompt)
-        missing = sorted(self._columns_read(prompt) - row.data.keys())
-        if missing:
+        if missing := sorted(self._columns_read(prompt) - row.data.keys()):
             detail = {"column": missing[0], "columns": sorted(row.data)}
             return [Rejection(row, "missing_column", detail)]
+        if self.examples is not None:
+            row, prompt = yield from self.examples.show(row, self, prompt, context)
         if self.overflow == "reject":  # the model itself refuses what does not fit
             messages = context.chat(prompt, self.values(prompt, row))
             return (yield from self._replies(row, prompt, messages, context))
@@ -294,8 +323,7 @@ class Generate(ModelStage):
 def _picked(value: Any, columns: tuple[str, ...]) -> dict[str, JSON] | Fault:
     if not isinstance(value, dict):
         return Fault("not_an_object", {"found": type(value).__name__})
-    missing = [column for column in columns if column not in value]
-    if missing:
+    if missing := [column for column in columns if column not in value]:
         return Fault("missing_key", {"missing": missing})
     return {column: value[column] for column in columns}
 

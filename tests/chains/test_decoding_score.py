@@ -231,7 +231,7 @@ def test_a_scripted_model_scores_by_counting() -> None:
 
 
 def test_a_server_says_that_it_cannot_score() -> None:
-    from chains.models.server import settings_of
+    from chains.models.server_request import settings_of
 
     with pytest.raises(ModelError, match="cannot decode with strategy 'score'"):
         settings_of(Score(target="a"))

@@ -22,7 +22,9 @@ def fake() -> Iterator[FakeServer]:
 
 
 def spec(fake: FakeServer, **changes: Any) -> ModelSpec:
-    return ModelSpec(**{"server": f"{fake.address}/v1", "model": "qwen3", **changes})
+    tolerate = ("penalties", "response_format", "seed", "stop")
+    data = {"server": f"{fake.address}/v1", "model": "qwen3", "tolerate": tolerate, **changes}
+    return ModelSpec(**data)
 
 
 def connect(fake: FakeServer, **changes: Any) -> ServerChat:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chains.retrieval import RETRIEVERS, Bm25, Hit, Passage, words
+from chains.retrieval import RETRIEVERS, Bm25, Hit, OwnResources, Passage, words
 from prompts.errors import UsageError
 
 
@@ -109,6 +109,11 @@ def test_words_of_any_script(text: str, expected: list[str]) -> None:
     assert words(text) == expected
 
 
+@given(st.text(st.characters(max_codepoint=127)))
+def test_plain_text_takes_a_shorter_way_to_the_same_words(text: str) -> None:
+    assert words(text) == words(f"{text} é")[:-1]
+
+
 def test_chinese_is_found_by_part_of_a_phrase() -> None:
     index = Bm25().index(passages("年假有二十天。", "病假需要医生证明。"))
     assert [hit.place for hit in index.search(["医生证明在哪里"], k=2)[0]] == [1]
@@ -125,3 +130,33 @@ def test_a_retriever_is_written_in_a_job_and_typos_are_named() -> None:
 def test_hits_are_plain_numbers() -> None:
     hit = Bm25().index(passages("cat")).search(["cat"], 1)[0][0]
     assert (type(hit), type(hit.place), type(hit.score)) == (Hit, int, float)
+
+
+def test_a_kept_index_finds_what_a_new_one_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = OwnResources(folder=tmp_path)
+    queries = ["the CAT barks", "songs at dawn", "zebra", ""]
+    new = Bm25().index(passages(*TEXTS), kept).search(queries, 4)
+    assert new == Bm25().index(passages(*TEXTS)).search(queries, 4)
+    other = Bm25(k1=0.9).index(passages(*TEXTS), kept).search(queries, 4)
+    assert other != new
+    more = Bm25().index(passages(*TEXTS, "A cat."), kept).search(["cat"], 9)[0]
+    assert 4 in {hit.place for hit in more}
+
+    def refuse(text: str) -> list[str]:
+        assert text in queries, "a passage was read again"
+        return words(text)
+
+    monkeypatch.setattr("chains.retrieval.bm25.words", refuse)
+    assert Bm25().index(passages(*TEXTS), kept).search(queries, 4) == new
+
+
+def test_a_damaged_index_of_words_is_made_again(tmp_path: Path) -> None:
+    kept = OwnResources(folder=tmp_path)
+    found = Bm25().index(passages(*TEXTS), kept).search(["cat"], 4)
+    (file,) = tmp_path.rglob("data.npy")
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + b"!")
+    assert Bm25().index(passages(*TEXTS), kept).search(["cat"], 4) == found
+    assert file.read_bytes() == content

@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 
 from chains.models import ModelSpec, open_tokenizer
 from chains.retrieval import Span, split_spans, whole
+from chains.retrieval.sections import heading_paths, sections
+from chains.retrieval.splitting import split_regions
 from chains.retrieval.text_splitter import SpanTextSplitter
+from chains.text.sentences import sentence_ends
 
 NASTY = [
     "\r\n",
@@ -223,3 +226,116 @@ def test_a_real_tokenizer_s_tokens_are_counted() -> None:
     assert max(held(spans_of_tokens, span) for span in spans) <= 24
     assert max(tokenizer.count(text[start:end]) for start, end in spans) <= 24 + 2
     assert text[slice(*spans[-1])] == "# Leave\n\nTwenty days a year, for everyone. Ask early."
+
+
+def uncovered(text: str, spans: Sequence[Span]) -> set[int]:
+    covered = {place for start, end in spans for place in range(start, end)}
+    return {place for place, char in enumerate(text) if not char.isspace()} - covered
+
+
+@pytest.mark.parametrize("tokenize", [word_spans, byte_spans, spaced_spans])
+@given(text=TEXTS, tokens=st.integers(4, 12), share=st.integers(0, 2))
+def test_whole_sentences_cover_everything_within_the_budget(
+    tokenize: object, text: str, tokens: int, share: int
+) -> None:
+    spans_of_tokens = tokenize(text)  # type: ignore[operator]
+    spans = split_spans(text, spans_of_tokens, tokens, tokens // 2 * share // 2, sentences=True)
+    assert uncovered(text, spans) == set()
+    assert all(text[start:end] == text[start:end].strip() != "" for start, end in spans)
+    assert all(held(spans_of_tokens, span) <= tokens for span in spans)
+
+
+@pytest.mark.parametrize("tokenize", [word_spans, byte_spans, spaced_spans])
+@given(text=TEXTS, tokens=st.integers(4, 12), data=st.data())
+def test_regions_cover_everything_and_no_span_leaves_its_region(
+    tokenize: object, text: str, tokens: int, data: st.DataObject
+) -> None:
+    places = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=6)))
+    regions = list(zip(places[::2], places[1::2], strict=False))  # with gaps between them
+    spans_of_tokens = tokenize(text)  # type: ignore[operator]
+    spans = split_regions(text, regions, spans_of_tokens, tokens, tokens // 4)
+    assert uncovered(text, spans) == set()
+    assert all(text[start:end] == text[start:end].strip() != "" for start, end in spans)
+    assert all(held(spans_of_tokens, span) <= tokens for span in spans)
+    for start, end in spans:
+        assert not any(start < border < end for border in places[: len(places) // 2 * 2])
+
+
+@given(text=TEXTS)
+def test_sections_cover_every_text(text: str) -> None:
+    found = sections(text)
+    assert "".join(text[start:end] for start, end in found) == text
+
+
+def test_sentences_are_packed_and_never_cut_where_they_fit() -> None:
+    text = "A b c. D e f g.\n\nH i, Dr. Ruiz j. K l m n o p q r s t u v w x. Y z."
+    spans = split_spans(text, word_spans(text), 11, sentences=True)
+    assert [text[start:end] for start, end in spans] == [
+        "A b c. D e f g.",
+        "H i, Dr. Ruiz j.",
+        "K l m n o p q r s t u",  # longer than the budget
+        "v w x. Y z.",
+    ]
+    assert {end for _, end in spans} - {*sentence_ends(text)} == {spans[2][1]}
+
+
+def test_sentences_overlap_by_whole_sentences() -> None:
+    text = "A b c d e. F g. H i j k l. M n o p q r s t u v."
+    found = split_spans(text, word_spans(text), 11, 5, sentences=True)
+    assert [text[start:end] for start, end in found][:2] == ["A b c d e. F g.", "F g. H i j k l."]
+    assert text[slice(*found[2])] == "M n o p q r s t u v."
+
+
+BOOK = """Before.
+
+# Leave
+
+## Holidays ##
+
+Twenty days.
+
+## Sick days
+
+Call before nine.
+
+```
+# no heading
+```
+
+# Pay
+"""
+
+
+def test_sections_begin_with_their_headings() -> None:
+    assert [BOOK[start:end].strip() for start, end in sections(BOOK)] == [
+        "Before.",
+        "# Leave\n\n## Holidays ##\n\nTwenty days.",
+        "## Sick days\n\nCall before nine.\n\n```\n# no heading\n```",
+        "# Pay",
+    ]
+    assert sections("") == []
+
+
+def test_a_section_that_is_too_large_is_cut_by_tokens() -> None:
+    text = "# A\n\nB c.\n\n# D\n\nE f g h. I j k l m n.\n"
+    spans = split_regions(text, sections(text), word_spans(text), 9, 0)
+    assert [text[start:end] for start, end in spans] == [
+        "# A\n\nB c.",
+        "# D\n\nE f g h.",
+        "I j k l m n.",
+    ]
+
+
+def test_headings_above_a_place() -> None:
+    places = [
+        BOOK.index(found) for found in ("Before", "# Leave", "Twenty", "nine", "no h", "# Pay")
+    ]
+    assert heading_paths(BOOK, places) == [
+        [],
+        ["Leave"],
+        ["Leave", "Holidays"],
+        ["Leave", "Sick days"],
+        ["Leave", "Sick days"],
+        ["Pay"],
+    ]
+    assert heading_paths("### C\n\nx\n\n#\tA #1\n\ny", [7, 15]) == [["C"], ["A #1"]]

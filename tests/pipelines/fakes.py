@@ -73,6 +73,12 @@ class FakeContext:
         replies = [self._script(ask.model, call) for call in ask.calls]
         return [[Reply(r, "stop") if isinstance(r, str) else r] for r in replies]
 
+    def embedder(self) -> str:
+        return "fake"
+
+    def indexes(self) -> Path | None:
+        return None
+
     def embed(self, texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Unit vectors any two different ones of which have the cosine asked for, nearly."""
         self.embedded += texts

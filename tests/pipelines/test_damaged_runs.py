@@ -65,7 +65,7 @@ RUN_FOLDERS: dict[str, tuple[Damage, tuple[str, ...], int, str]] = {
         lambda run: edit(run.parent / "seeds.jsonl", "topic 5", "topic 50"),
         RESUME,
         2,
-        f"run: a source changed since the run began; fix: {CHANGED}",
+        f"run: the source records changed since the run began; fix: {CHANGED}",
     ),
     "the source is gone": (
         lambda run: (run.parent / "seeds.jsonl").unlink(),

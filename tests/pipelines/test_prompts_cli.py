@@ -195,6 +195,54 @@ def test_a_new_prompt_passes_its_own_test_and_a_variant_is_a_copy(
     assert textmill(tmp_path, "prompts", "show", "task/one@short").code == 0
 
 
+def test_promoting_swaps_the_text_in_and_keeps_the_old_one(tmp_path: Path) -> None:
+    prompt_file(tmp_path)
+    prompt_file(tmp_path, name="ask@short.yaml", notes="Asks briefly.")
+    old, new = ((tmp_path / name).read_bytes() for name in ("ask.yaml", "ask@short.yaml"))
+    ended = textmill(tmp_path, "prompts", "promote", "ask@short.yaml")
+    assert (ended.code, ended.out) == (
+        0,
+        "ask.yaml says what ask@short.yaml says; what it said before is ask@before.yaml\n",
+    )
+    assert (tmp_path / "ask.yaml").read_bytes() == new
+    assert (tmp_path / "ask@short.yaml").read_bytes() == new
+    assert (tmp_path / "ask@before.yaml").read_bytes() == old
+    back = textmill(tmp_path, "prompts", "promote", "ask@before.yaml", "--keep", "@second")
+    assert back.code == 0
+    assert (tmp_path / "ask.yaml").read_bytes() == old
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("ask.yaml",), "'ask.yaml' is not a variant; fix: name one of its variants, such as ..."),
+        (("ask@none.yaml",), "prompt 'ask@none.yaml': no such file; fix: check the path"),
+        (("ask@same.yaml",), "'ask@same.yaml' and 'ask.yaml' say the same; fix: nothing to do"),
+        (("ask@more.yaml",), "'ask@more.yaml' needs 'birds', which 'ask.yaml' has not; fix: ..."),
+        (("ask@lines.yaml",), "'ask@lines.yaml' has another output than 'ask.yaml'; fix: ..."),
+        (("ask@short.yaml", "--keep", "old"), "--keep: 'old' is no variant; fix: ..."),
+        (
+            ("ask@short.yaml", "--keep", "@same"),
+            "ask@same.yaml: there is one already; fix: keep the old text under another name: ...",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_not_promoted(
+    tmp_path: Path, words: tuple[str, ...], line: str
+) -> None:
+    prompt_file(tmp_path)
+    before = (tmp_path / "ask.yaml").read_bytes()
+    prompt_file(tmp_path, name="ask@same.yaml")
+    prompt_file(tmp_path, name="ask@short.yaml", notes="Asks briefly.")
+    prompt_file(tmp_path, name="ask@more.yaml", variables={**ASK["variables"], "birds": "which"})
+    prompt_file(tmp_path, name="ask@lines.yaml", output={"form": "lines"})
+    ended = textmill(tmp_path, "prompts", "promote", *words)
+    assert (ended.code, ended.out) == (2, "")
+    assert_line(ended.err, line)
+    assert (tmp_path / "ask.yaml").read_bytes() == before
+    assert not (tmp_path / "ask@before.yaml").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [

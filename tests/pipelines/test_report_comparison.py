@@ -1,5 +1,7 @@
 """The page of a comparison."""
 
+from dataclasses import replace
+
 import pytest
 from report_runs import ATTACK, ESCAPES
 
@@ -13,6 +15,7 @@ from pipelines.lab.results import (
     RowView,
     Summary,
     VariantView,
+    columns_sent,
 )
 from pipelines.reports import comparison
 from pipelines.reports.comparison import comparison_page
@@ -56,6 +59,32 @@ def test_verdicts_figures_and_texts_stand_in_the_page() -> None:
     assert page.count("a plain reply") == 4
     assert page.count("rejected: too_long (length)") == 4
     assert page == comparison_page(compared(4))
+
+
+def test_words_that_differ_from_the_baseline_are_marked() -> None:
+    found = compared(1)
+    outcomes = ("a plain reply", "a rather plain text")
+    cells = tuple(Cell("r0", place, 0, (OutcomeView(text),)) for place, text in enumerate(outcomes))
+    variants = (
+        VariantView("current", source="Ask about <tea>."),
+        VariantView("hot", source="Ask again about <tea>."),
+    )
+    page = comparison_page(replace(found, cells=cells, variants=variants))
+    assert "a<ins> rather</ins> plain <del>reply</del><ins>text</ins>" in page
+    assert "Ask<ins> again</ins> about &lt;tea&gt;." in page
+    assert "better in 0, worse in 1" in page
+
+
+def test_a_row_is_shown_by_the_columns_that_were_sent() -> None:
+    row = RowView("r0", "0", {"context": "Tea\nis  hot.", "document": "a.md", "start": 4})
+    assert columns_sent(row, []) == row.data
+    cell = Cell("r0", 0, 0, (), messages=(("user", "Text: Tea is hot.\nAsk:"),))
+    assert columns_sent(row, [cell]) == {"context": "Tea\nis  hot."}
+
+
+def test_texts_with_little_in_common_are_not_marked() -> None:
+    page = comparison_page(compared(2))
+    assert page.count("<del>") == page.count("<ins>") == 1  # those of the legend
 
 
 def test_hostile_replies_and_prompts_stay_text() -> None:

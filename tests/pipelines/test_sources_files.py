@@ -67,7 +67,9 @@ BAD = [
     ("bad.txt", dangling, "not_found", "No such file"),
     ("bad.txt", loop, "symlink_loop", "symbolic links"),
     ("bad.txt", linked_folder, "linked_folder", "not followed"),
-    ("bad.pdf", data(b"%PDF-1.4"), "unsupported_type", "'.pdf'; read are .markdown, .md"),
+    ("bad.bin", data(b"\x00"), "unsupported_type", "'.bin'; read are .docx, .eml"),
+    ("bad.csv", data(b"a,b"), "unsupported_type", "use the source records"),
+    ("bad.doc", data(b"\xd0"), "unsupported_type", "save it as .docx"),
     ("bad", data(b"text"), "unsupported_type", "a name without an ending"),
 ]
 

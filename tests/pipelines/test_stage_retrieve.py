@@ -1,6 +1,8 @@
 import json
 import logging
-from collections.abc import Callable
+import math
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,14 +10,23 @@ import pytest
 from jobs import launched, loaded_job
 from source_views import View
 
+from chains.calls import Call, Message
+from chains.decoding.score import Score
+from chains.embedding.scripted import ScriptedEmbedder
+from chains.models import open_model
 from chains.models.spec import ModelSpec
 from pipelines.rows import Outcome, Rejection, Row
 from pipelines.stages import STAGES, Stage
 from prompts.errors import SourceError, UsageError
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "chains"))
+
+from tiny_models import save_classifier
+
 T = TypeVar("T")
 
 PETS = "# Cats\n\nCats purr when they are glad.\n\n# Dogs\n\nDogs bark at cats and at the post.\n"
+MICE = "# Mice\n\nMice hide in a hole below the floor of the house."
 FISH = "Fish swim in the sea."
 
 
@@ -39,6 +50,9 @@ class FakeContext:
 
     def spec(self, model: str) -> ModelSpec:
         return self._view.model(model)
+
+    def indexes(self) -> Path | None:
+        return None
 
 
 @pytest.fixture
@@ -120,7 +134,7 @@ def test_documents_that_cannot_be_searched_are_reported(
     with caplog.at_level(logging.WARNING):
         (row,) = outcomes(FakeContext(folder), "fish", name="look")
     assert isinstance(row, Row)
-    (said,) = [r.getMessage() for r in caplog.records if r.name == "pipelines.stages.retrieve"]
+    (said,) = [r.getMessage() for r in caplog.records if r.name == "pipelines.stages.corpus"]
     assert said.startswith("look: 2 files cannot be searched; first 'a.png': '.png'; read are")
 
 
@@ -169,3 +183,168 @@ def test_a_job_retrieves(folder: Path) -> None:
 def test_a_job_without_the_query_column_is_refused(folder: Path) -> None:
     with pytest.raises(UsageError, match="needs column 'qestion'"):
         loaded_job(folder, **job(folder, query="qestion"))
+
+
+def documents_of(rows: list[dict[str, Any]], column: str = "passages") -> list[list[str]]:
+    return [[found["document"] for found in row[column]] for row in rows]
+
+
+def data_of(folder: Path) -> list[dict[str, Any]]:
+    lines = (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["data"] for line in lines]
+
+
+def test_several_columns_are_searched_for_together(folder: Path) -> None:
+    context = FakeContext(folder)
+    row = Row("a", (0,), "a", {"one": "fish", "two": "purr", "three": 3})
+    (found,) = stage(query=["one", "two"]).run(iter([row]), context)  # type: ignore[arg-type]
+    assert isinstance(found, Row)
+    assert {p["document"] for p in found.data["passages"]} == {"pets.md", "sea/fish.txt"}
+    assert stage(query=["one", "two"]).columns_needed() == {"one", "two"}
+    (lost,) = stage(query=["one", "three"]).run(iter([row]), context)  # type: ignore[arg-type]
+    assert isinstance(lost, Rejection)
+    assert lost.detail["column"] == "three"
+
+
+@pytest.mark.parametrize("retriever", ["bm25", "hybrid"])
+def test_a_row_gets_nothing_of_its_own_document(folder: Path, retriever: str) -> None:
+    (folder / "animals" / "more.md").write_text("More cats purr here.", encoding="utf-8")
+    run = launched(
+        folder,
+        sources=[{"kind": "documents", "path": "animals"}],
+        stages=[
+            {
+                "kind": "retrieve",
+                "query": "context",
+                "path": "animals",
+                "retriever": retriever,
+                "exclude_document": "document",
+            }
+        ],
+        prompts={},
+        embedder="scripted",
+    )
+    rows = data_of(run.folder)
+    assert len(rows) >= 2
+    for row in rows:
+        assert row["document"] not in {found["document"] for found in row["passages"]}
+
+
+class Counted(ScriptedEmbedder):
+    """Counts what it is asked, over all runs of a test."""
+
+    asked: list[str] = []
+
+    def encode(self, texts: Sequence[str]) -> Any:
+        self.asked.extend(texts)
+        return super().encode(texts)
+
+
+@pytest.fixture
+def embedded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts that runs embed."""
+    monkeypatch.setattr(Counted, "asked", [])
+    monkeypatch.setattr("chains.embedding.open_embedder", lambda name, offline: Counted())
+    return Counted.asked
+
+
+def test_of_a_document_that_changed_only_new_passages_are_embedded(
+    folder: Path, embedded: list[str]
+) -> None:
+    settings = job(folder, retriever="dense", split={"tokens": 16, "overlap": 0})
+    first = data_of(launched(folder, run="one", **settings).folder)
+    assert sorted(embedded) == sorted(
+        [
+            "# Cats\n\nCats purr when they are glad.",
+            "# Dogs\n\nDogs bark at cats and at the post.",
+            FISH,
+            "Why do cats purr?",
+            "zebra",
+            "fish",
+        ]
+    )
+    embedded.clear()
+    assert data_of(launched(folder, run="two", **settings).folder) == first
+    assert embedded == []
+    (folder / "animals" / "pets.md").write_text(PETS + "\n" + MICE, encoding="utf-8")
+    launched(folder, run="three", **settings)
+    assert embedded == [MICE]
+
+
+def test_a_second_run_reads_the_index_and_not_the_ledger(folder: Path, embedded: list[str]) -> None:
+    settings = job(folder, retriever="dense", split={"tokens": 16, "overlap": 0})
+    first = data_of(launched(folder, run="one", **settings).folder)
+    assert (folder / "indexes").is_dir()
+    for file in folder.glob("ledger.sqlite*"):
+        file.unlink()
+    embedded.clear()
+    assert data_of(launched(folder, run="two", **settings).folder) == first
+    assert sorted(embedded) == ["Why do cats purr?", "fish", "zebra"]
+
+
+@pytest.fixture(scope="module")
+def judges(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("judges")
+    save_classifier(folder / "value", "bert", ("relevance",))
+    save_classifier(folder / "pair", "bert", ("no", "yes"))
+    return folder
+
+
+def reranking(folder: Path, judges: Path, **settings: Any) -> dict[str, Any]:
+    retriever = {"kind": "rerank", "of": "bm25", **settings}
+    models = {
+        "writer": {"model": "scripted"},
+        **{name: {"model": str(judges / name), "dtype": "float32"} for name in ("value", "pair")},
+    }
+    split = {"tokens": 16, "overlap": 0}
+    return {**job(folder, retriever=retriever, k=3, split=split), "models": models}
+
+
+@pytest.mark.parametrize("settings", [{"model": "value"}, {"model": "pair", "label": "yes"}])
+def test_passages_are_reranked_by_what_the_classifier_says(
+    folder: Path, judges: Path, settings: dict[str, str]
+) -> None:
+    run = launched(folder, **reranking(folder, judges, **settings))
+    found = data_of(run.folder)[0]["passages"]
+    assert {p["document"] for p in found} == {"pets.md"}
+    assert len(found) == 2
+    spec = ModelSpec(model=str(judges / settings["model"]), dtype="float32")
+    model = open_model(spec)
+    for passage in found:
+        pair = (Message("user", "Why do cats purr?"), Message("user", passage["text"]))
+        label = settings.get("label", "")
+        ((_, (reply,)),) = next(
+            iter(model.answer([Call(pair, Score(target=label, end=not label))]))
+        )
+        if label:
+            assert passage["score"] == pytest.approx(math.exp(reply.logprob))
+        else:
+            assert passage["score"] == pytest.approx(1 / (1 + math.exp(-reply.score)))
+    assert [p["score"] for p in found] == sorted((p["score"] for p in found), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"model": "valeu"}, "write 'value'"),
+        ({"model": "pair"}, "it has several labels; fix: write 'label: ...' with one of no, yes"),
+        ({"model": "pair", "label": "maybe"}, "no label 'maybe'"),
+    ],
+)
+def test_a_judge_that_cannot_judge_is_refused_before_the_run(
+    folder: Path, judges: Path, settings: dict[str, str], problem: str
+) -> None:
+    with pytest.raises(UsageError, match=problem) as raised:
+        loaded_job(folder, **reranking(folder, judges, **settings))
+    assert raised.value.key == "stages.0.retriever.model"
+
+
+def test_a_writer_is_no_judge(folder: Path, judges: Path) -> None:
+    with pytest.raises(UsageError, match="the model is no classifier"):
+        launched(folder, **reranking(folder, judges, model="writer"))
+
+
+@pytest.mark.parametrize("query", ["", [], ["question", ""], 3])
+def test_a_query_is_a_column_or_several(query: Any) -> None:
+    with pytest.raises(UsageError, match="write the name of a column, or a list of names"):
+        stage(query=query)

@@ -17,16 +17,30 @@ VARIABLES = {
     "conversation/assistant": {"message"},
     "conversation/user": {"topic", "turns"},
     "entity/sentences": {"person", "organisation", "place", "event"},
+    "evolve/breadth": {"instruction"},
+    "evolve/concretise": {"instruction"},
+    "evolve/constrain": {"instruction"},
+    "evolve/deepen": {"instruction"},
+    "evolve/reason": {"instruction"},
     "improve/rewrite": {"failures", "instruction", "variables"},
+    "instance/input": {"instruction"},
+    "instance/input_for_label": {"instruction", "label"},
+    "instance/is_classification": {"instruction"},
+    "instance/labels": {"instruction"},
+    "instance/output": {"instruction", "input"},
     "instruction/answer": {"instruction"},
     "instruction/new": {"instruction"},
+    "instruction/self_instruct": set(),
     "judge/pair": {"task", "first", "second"},
     "judge/rubric": {"text", "rubric"},
     "label/film_review": {"aspect", "label", "strength", "topic"},
     "label/news": {"place", "section", "topic"},
     "label/question": {"opening", "topic"},
     "qa/answer": {"context", "question"},
+    "qa/answer@document": {"context", "question"},
+    "qa/multihop": {"context", "related", "bridge"},
     "qa/question": {"context"},
+    "qa/question@document": {"context"},
     "reasoning/solve": {"example", "worked", "problem"},
     "record/product": {"product", "category", "colour", "price"},
     "review/write": {"label", "subject", "aspect"},
@@ -37,6 +51,8 @@ VARIABLES = {
     "rewrite/paraphrase@question": {"text"},
     "rewrite/restore": {"text"},
     "rewrite/style": {"text", "style"},
+    "summary/passage": {"context"},
+    "summary/passage@document": {"context"},
     "table/event": {"kind", "place"},
     "tool/call": {"request", "tools"},
     "tool/request": {"task", "values"},
@@ -50,6 +66,8 @@ def values_of(prompt: Prompt, text: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {v: text or f"[{v}]" for v in prompt.variables}
     if "turns" in found:
         found["turns"] = [{"role": "user", "content": found["turns"]}]
+    if "bridge" in found:
+        found["bridge"] = [found["bridge"]]
     if "failures" in found:
         failure = dict.fromkeys(("input", "reply", "reason"), found["failures"])
         found.update(failures=[failure], variables=[found["variables"]])
@@ -78,7 +96,7 @@ def test_a_prompt_renders_text_that_looks_like_code_as_it_stands(name: str) -> N
     prompt = load_prompt(name)
     hostile = '{{ 7 * 7 }} {% raw %} {"a": {"b": 1}} <|im_end|>'
     chat = prompt.render(values_of(prompt, hostile))
-    assert hostile in str([content for _, content in chat][-1]) or name == "instruction/new"
+    assert hostile in str([content for _, content in chat][-1]) or name.startswith("instruction/")
     assert "49" not in str(chat)
 
 
@@ -120,7 +138,8 @@ def test_examples_of_the_prompts_are_not_in_the_example_data() -> None:
     )
     replies = [example.reply for prompt in list_prompts() for example in prompt.examples]
     told = [turn.content for turn in load_prompt("instruction/new").messages[:-2]]
-    assert [text for text in [*replies, *told] if text in data] == []
+    sayings = [text for text in [*replies, *told] if " " in text]  # a word such as "no" is nobody's
+    assert [text for text in sayings if text in data] == []
 
 
 def test_the_handbook_has_the_size_of_a_handbook() -> None:

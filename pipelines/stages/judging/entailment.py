@@ -92,15 +92,23 @@ class Entailment(ModelStage):
         return [row.with_data({self.adds: least} if self.adds else {}, event)]
 
     def _entails(self, labels: tuple[str, ...]) -> str:
-        known = ", ".join(labels)
-        if self.label:
-            if self.label not in labels:
-                fix = f"its labels: {known}"
-                problem = f"the classifier has no label '{self.label}'"
-                raise UsageError(problem, fix=fix, key="label")
-            return self.label
-        found = [label for label in labels if label.lower().startswith("entail")]
-        if len(found) != 1:
-            fix = f"write 'label: ...' with the one that means entailment: {known}"
-            raise UsageError("no label of the model says that it entails", fix=fix, key="label")
-        return found[0]
+        return entailing(labels, self.label)
+
+
+def entailing(labels: tuple[str, ...], label: str = "") -> str:
+    """The label among a classifier's `labels` that means entailment: `label`, where one is named.
+
+    Raises:
+        UsageError: It is not among them, or none is named and not exactly one begins with "entail".
+    """
+    known = ", ".join(labels)
+    if label:
+        if label not in labels:
+            problem = f"the classifier has no label '{label}'"
+            raise UsageError(problem, fix=f"its labels: {known}", key="label")
+        return label
+    found = [each for each in labels if each.lower().startswith("entail")]
+    if len(found) != 1:
+        fix = f"write 'label: ...' with the one that means entailment: {known}"
+        raise UsageError("no label of the model says that it entails", fix=fix, key="label")
+    return found[0]

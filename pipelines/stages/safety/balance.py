@@ -9,19 +9,15 @@ or its sources or budget end; the manifest then says which cells are short. Stag
 should reject nothing, since a row that is gone is not made up for.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import product
-from math import prod
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipelines.quota import Cell, Value, apportioned, cell_weights, check_values, shown
 from pipelines.rows import JSON, Outcome, Rejection, Row, canonical
 from pipelines.stages.base import STAGES, Context, JobView, Stage, State
 from prompts.errors import UsageError
-
-Value = bool | int | float | str
-Cell = tuple[str, ...]
 
 
 @STAGES.register
@@ -42,15 +38,7 @@ class Balance(Stage):
     @model_validator(mode="after")
     def _values_differ(self) -> Self:
         for column, values in self.per.items():
-            if not values:
-                fix = "list the values that are to be balanced"
-                raise UsageError("there are no values", fix=fix, key=f"per.{column}")
-            if isinstance(values, Mapping) and min(values.values()) < 1:
-                fix = "weights are whole numbers from 1 on; leave out a value that gets no rows"
-                raise UsageError("a weight is below 1", fix=fix, key=f"per.{column}")
-            if len({canonical(value) for value in values}) < len(values):
-                fix = "name every value once; for more rows of one give weights: {a: 3, b: 1}"
-                raise UsageError("a value is named twice", fix=fix, key=f"per.{column}")
+            check_values(column, values, "per")
         return self
 
     def columns_needed(self) -> set[str]:
@@ -99,7 +87,7 @@ class Balance(Stage):
             found[cell] = found.get(cell, 0) + 1
         cells: list[dict[str, JSON]] = [
             {
-                "cell": " / ".join(_plain(key) for key in cell),
+                "cell": shown(cell),
                 "wanted": n,
                 "rows": found.get(cell, 0),
             }
@@ -109,16 +97,7 @@ class Balance(Stage):
 
     def weights(self) -> dict[Cell, int]:
         """The cells, in the order of the values, with their weights."""
-        columns = [
-            [(canonical(v), w) for v, w in values.items()]
-            if isinstance(values, Mapping)
-            else [(canonical(value), 1) for value in values]
-            for values in self.per.values()
-        ]
-        return {
-            tuple(value for value, _ in combination): prod(weight for _, weight in combination)
-            for combination in product(*columns)
-        }
+        return cell_weights(self.per)
 
     def wanted(self, total: int | None) -> dict[Cell, int]:
         """How many rows each cell is to have.
@@ -129,11 +108,7 @@ class Balance(Stage):
         weights = self.weights()
         if self.each is not None:
             return {cell: self.each * weight for cell, weight in weights.items()}
-        whole = sum(weights.values())
-        parts = {cell: divmod((total or 0) * weight, whole) for cell, weight in weights.items()}
-        left = (total or 0) - sum(share for share, _ in parts.values())
-        first = sorted(parts, key=lambda cell: -parts[cell][1])[:left]  # stable: first cells first
-        return {cell: share + (cell in first) for cell, (share, _) in parts.items()}
+        return apportioned(total or 0, weights)
 
     def _cell(self, row: Row) -> Cell:
         return tuple(canonical(row.data.get(column)) for column in self.per)
@@ -165,8 +140,3 @@ class Counts:
         for cell in additions:
             self.add(tuple(cell))
         self._fresh = []
-
-
-def _plain(key: str) -> str:
-    """A value as a reader writes it: a text without its quotation marks."""
-    return key[1:-1] if key.startswith('"') else key

@@ -1,0 +1,1 @@
+"""Stages that keep what is generated from being all about the same."""
