@@ -80,6 +80,8 @@ def test_json_is_one_object_and_all_that_is_on_stdout(job: Path) -> None:
         "rows": 6,
         "stop": "quota",
         "stages": manifest["stages"],
+        "cells": [],
+        "usage": {},
         "exports": manifest["exports"],
         "calls": paid,
         "from_ledger": 0,
