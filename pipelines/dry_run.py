@@ -28,7 +28,7 @@ from pipelines.rows import Outcome, Row
 from pipelines.runner import StageContext
 from pipelines.stages import Ask, Embed, ModelStage, RunnableStage, Stage
 from pipelines.supply import supply
-from prompts.errors import ModelError
+from prompts.errors import ModelError, TextmillError
 
 _NO_LIMIT = 1 << 60
 
@@ -106,8 +106,11 @@ def _lines(name: str, kind: str, forecast: Forecast) -> list[Line]:
     return [*lines, beside(f"{calls} calls: {parts}; {tokens}", NOTE), Line("")]
 
 
-class _NotKnownError(Exception):
-    """The ledger does not know all that a row asks."""
+class _NotKnownError(TextmillError):
+    """The ledger does not know all that is asked; no stage takes it for the fault of a row."""
+
+    def __init__(self) -> None:
+        super().__init__("the ledger does not know all that is asked")
 
 
 class _Unloaded(StageContext):
@@ -129,6 +132,28 @@ class _Unloaded(StageContext):
         """The window that the job gives the model; no limit where it gives none."""
         return self.spec(model).window or _NO_LIMIT
 
+    def embedder(self) -> str:
+        """Fingerprint of the job's embedder, which is not opened."""
+        return self._follower.embedder()
+
+    def indexes(self) -> None:
+        """Nowhere: a dry run writes nothing."""
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        """Vectors, as far as the ledger has them all."""
+        return _known_or_raise(self._follower.embed(texts))
+
+    def answer(self, ask: Ask) -> list[list[Reply]]:
+        """Replies, as far as the ledger has them all."""
+        answers: list[list[Reply]] = _known_or_raise(self._follower.ask(self._stage.name, ask))
+        return answers
+
+
+def _known_or_raise(found: Any) -> Any:
+    if found is None:
+        raise _NotKnownError
+    return found
+
 
 class _Follower:
     def __init__(self, loaded: LoadedJob, ledger: Ledger) -> None:
@@ -145,14 +170,18 @@ class _Follower:
         """The rows of the block that can be followed behind `stage`."""
         context = _Unloaded(stage, self)
         if not isinstance(stage, ModelStage | RunnableStage):
-            return [o for o in stage.run(iter(rows), context) if isinstance(o, Row)]
+            try:
+                return [o for o in stage.run(iter(rows), context) if isinstance(o, Row)]
+            except _NotKnownError:
+                self.lost += len(rows)
+                return []
         forecast = self.forecasts.setdefault(stage.name, Forecast())
         calls, grows = _calls_and_rows(stage)
         forecast.assumed += self.lost * calls
         followed: list[Row] = []
         for row in rows:
             asked = forecast.known + forecast.paid
-            outcomes = self._work(stage, row, context, forecast)
+            outcomes = self._work(stage, row, context)
             if outcomes is None:
                 self.lost += 1
                 forecast.assumed += max(0, asked + calls - forecast.known - forecast.paid)
@@ -177,9 +206,7 @@ class _Follower:
             say(f"warning: {model}: {exc}; its tokens are counted as words")
             return WordSpans()
 
-    def _work(
-        self, stage: Stage, row: Row, context: StageContext, forecast: Forecast
-    ) -> list[Outcome] | None:
+    def _work(self, stage: Stage, row: Row, context: StageContext) -> list[Outcome] | None:
         """The row's outcomes, or None from the first request that nothing known answers."""
         if not isinstance(stage, ModelStage):  # what a Runnable asks, and whom, is its own affair
             return None
@@ -191,24 +218,34 @@ class _Follower:
             except StopIteration as stop:
                 outcomes: list[Outcome] = stop.value
                 return outcomes
-            answer = (
-                self._embed(request) if isinstance(request, Embed) else self._ask(request, forecast)
-            )
+            if isinstance(request, Embed):
+                answer = self.embed(request.texts)
+            else:
+                answer = self.ask(stage.name, request)
             if answer is None:
                 work.close()
                 return None
 
-    def _embed(self, request: Embed) -> Any:
-        import numpy as np
-
+    def embedder(self) -> str:
+        """Fingerprint of the job's embedder."""
         from chains.embedding import fingerprint
 
-        print_ = fingerprint(self.loaded.job.embedder)
-        keys = [vector_key(print_, text) for text in request.texts]
-        known = self.ledger.get_vectors(keys)
+        return fingerprint(self.loaded.job.embedder, offline=True)
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        """The vectors of the texts; None where the ledger lacks one."""
+        import numpy as np
+
+        if not texts:
+            return np.zeros((0, 0), dtype=np.float32)
+        print_ = self.embedder()
+        keys = [vector_key(print_, text) for text in texts]
+        known = self.ledger.get_vectors(list(dict.fromkeys(keys)))
         return np.stack([known[key] for key in keys]) if len(known) == len(set(keys)) else None
 
-    def _ask(self, request: Ask, forecast: Forecast) -> Any:
+    def ask(self, stage: str, request: Ask) -> Any:
+        """The replies to the calls of a stage; None where the ledger lacks one."""
+        forecast = self.forecasts.setdefault(stage, Forecast())
         forecast.example = forecast.example or request.calls[0].messages
         plans = Plans(request.calls)
         try:

@@ -273,6 +273,27 @@ def test_dry_run_loads_no_model(tmp_path: Path, explosive: Path, overflow: str) 
     assert run.code == 4, "the model that a dry run must not load can be loaded after all"
 
 
+LOOKING = [
+    {"kind": "dedup", "field": "question", "method": "semantic"},
+    {"kind": "retrieve", "query": "question", "path": "notes.md", "retriever": "dense"},
+]
+
+
+@pytest.mark.parametrize("stage", LOOKING, ids=lambda stage: stage["kind"])
+def test_dry_run_loads_no_embedder(tmp_path: Path, explosive: Path, stage: dict[str, Any]) -> None:
+    (tmp_path / "notes.md").write_text("Trains leave at night.", encoding="utf-8")
+    ask, answer = job_data()["stages"]
+    data = job_data(stages=[ask, stage, answer], embedder=f"./{explosive.name}")
+    write_job(tmp_path, data)
+    textmill(tmp_path, *PREVIEW, "-n", "8")  # fails at the embedder, with the questions paid
+    before = sorted(path.name for path in tmp_path.iterdir())
+    dry = textmill(tmp_path, *DRY_RUN, "--json")
+    assert known_and_paid(dry) == {"question": (8, 0, 0), "answer": (0, 0, 8)}
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    run = textmill(tmp_path, "run", "job.yaml", "--out", "run", *LEDGER)
+    assert run.code == 4, "the embedder that a dry run must not load can be loaded after all"
+
+
 def test_dry_run_goes_on_without_a_model_that_is_not_here_and_says_so(tmp_path: Path) -> None:
     write_job(tmp_path, job_data(models={"writer": {"model": "no/such-model"}}))
     ended = textmill(tmp_path, *DRY_RUN, "--json")
