@@ -52,9 +52,11 @@ def run(
     from pipelines.commands import run_job
     from pipelines.dry_run import show_dry_run
     from pipelines.job import load_job
-    from pipelines.launch import Options
+    from pipelines.launch import Options, stay_offline
     from pipelines.sharding import Shard
 
+    if offline:
+        stay_offline()
     loaded = load_job(job, overrides=overrides_of(settings, rows, seed))
     if dry_run:
         show_dry_run(loaded, out=out, ledger=ledger, as_json=as_json)

@@ -229,9 +229,12 @@ def test_a_second_run_makes_the_same_bytes_from_the_cache_without_the_site(tmp_p
     assert len(first[0].splitlines()) == 2
 
 
-def test_offline_and_without_a_copy_the_run_ends_with_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [(), ("--dry-run",)], ids=" ".join)
+def test_offline_and_without_a_copy_the_run_ends_with_what_to_do(
+    tmp_path: Path, more: tuple[str, ...]
+) -> None:
     with site({"/a": page(LEAVE)}) as here:
-        ended = run(tmp_path, here, "one", "--offline")
+        ended = run(tmp_path, here, "one", "--offline", *more)
         assert here.asked == []
     assert ended.code == 3
     assert ended.err.startswith("error: job.yaml:")
