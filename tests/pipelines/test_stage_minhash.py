@@ -9,7 +9,7 @@ from pipelines.stages.dedup.buckets import Buckets, pairs
 from pipelines.stages.dedup.index import Array, by_place, together
 from pipelines.stages.dedup.minhash import Hashing, chance_of_finding
 from pipelines.stages.dedup.shingling import Unit, jaccard, shingles
-from pipelines.stages.dedup.sketches import Sketches
+from pipelines.stages.dedup.sketches import Sketch, Sketches, joined
 
 
 def hashing(num_perm: int = 128, bands: int = 32, ngram: int = 1, unit: Unit = "words") -> Hashing:
@@ -129,3 +129,21 @@ def test_a_bound_is_never_below_the_similarity_and_mostly_near_it(unit: Unit) ->
         assert (bounds >= np.array(true) - 1e-12).all()
         assert np.abs(bounds - true).max() < 0.1
         assert (known.bounds(sketch, numbers[5::7]) == bounds[5::7]).all()
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.4, 0.6, 0.8, 0.95, 1.0])
+def test_a_look_at_some_shingles_tells_what_a_look_at_all_does(threshold: float) -> None:
+    draw = np.random.default_rng(3)
+
+    def drawn(texts: int) -> Sketch:
+        kinds = int(draw.integers(5, 200))
+        sets = [np.unique(draw.integers(0, kinds, draw.integers(1, 60))) for _ in range(texts)]
+        return joined([one.astype(np.uint16) for one in sets])
+
+    for _ in range(40):
+        known, batch = Sketches(), drawn(20)
+        known.add(drawn(15))
+        places, numbers = np.repeat(np.arange(20), 15), np.tile(np.arange(15), 20)
+        bounds = known.bounds_of(batch, places, numbers)
+        found = known.reaching(batch, places, numbers, threshold)
+        assert (found == (bounds >= threshold - 1e-9)).all()

@@ -24,7 +24,6 @@ from pipelines.stages.dedup.sketches import Sketch, Sketches
 CHUNK = 2_048  # shingles hashed at once: 1 MiB at 128 functions, which stays in the cache
 CROWDED = 512  # texts in the buckets of one text from which on another way of finding is quicker
 _TEXTS = 1 << 16  # hashed at once at most, since a text's number shares 64 bits with its hashes
-_SLACK = 1e-9
 _HALF = np.uint64(32)
 
 
@@ -150,8 +149,7 @@ class MinHash:
         parts = [pairs(spans.at(~crowded[owners[spans.query]]), owners) for spans in found]
         parts += self._in_crowds(batch, np.flatnonzero(crowded).tolist(), found)
         places, numbers = unique_pairs(*together(parts, earlier=earlier))
-        bounds = self._sketches.bounds_of(batch.sketch, places, numbers)
-        likely = bounds >= self._threshold - _SLACK
+        likely = self._sketches.reaching(batch.sketch, places, numbers, self._threshold)
         return by_place(places[likely], numbers[likely], count)
 
     def evidence(self, batch: Batch, place: int, number: int) -> dict[str, JSON] | None:

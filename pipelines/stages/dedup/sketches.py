@@ -14,6 +14,8 @@ from pipelines.stages.dedup.index import Array, grown, ranges
 
 _TOGETHER = 16  # texts with a bit map of 64 KiB each: 1 MiB, which stays in the cache
 _ELEMENTS = 1 << 18  # shingles looked up at once
+_MORE = 8  # shingles looked at beyond those that may be missing, or one in so many
+_SLACK = 1e-9
 
 
 class Sketch(NamedTuple):
@@ -78,26 +80,57 @@ class Sketches:
 
     def bounds_of(self, batch: Sketch, places: Array, numbers: Array) -> Array:
         """The same for pairs of a place in `batch` and a known number; `places` ascend."""
-        numbers = numbers.astype(np.int64)
-        lengths = self._starts[numbers + 1] - self._starts[numbers]
+        starts, lengths = self._spans(numbers)
         own = batch.counts[places]
-        common = np.zeros(len(numbers), dtype=np.int64)
-        present = np.zeros((_TOGETHER, 1 << 16), dtype=bool)
-        starts = np.cumsum(batch.counts) - batch.counts
-        for a, b in _parts(places, lengths):
-            first = int(places[a])
-            last = int(places[b - 1])
-            bits = batch.bits[starts[first] : starts[last] + batch.counts[last]]
-            owners = np.repeat(np.arange(last - first + 1), batch.counts[first : last + 1])
-            present[owners, bits] = True
-            theirs = self._bits[ranges(self._starts[numbers[a:b]], lengths[a:b])]
-            found = present[np.repeat(places[a:b] - first, lengths[a:b]), theirs]
-            firsts = np.cumsum(lengths[a:b]) - lengths[a:b]
-            common[a:b] = np.add.reduceat(found, firsts, dtype=np.int64)
-            present[owners, bits] = False
+        common = self._common(batch, places, starts, lengths)
         common = np.minimum(common, np.minimum(lengths, own))
         bounds: Array = common / (lengths + own - common)
         return bounds
+
+    def reaching(self, batch: Sketch, places: Array, numbers: Array, threshold: float) -> Array:
+        """Which pairs have a bound of `threshold` or more, bool; `places` ascend.
+
+        A pair needs t / (1 + t) of both lengths in common, so that of as many of the one's shingles
+        as may be missing and some more, these more at least have to be in the other: most pairs
+        are told by that, and the rest by all their shingles.
+        """
+        starts, lengths = self._spans(numbers)
+        own = batch.counts[places]
+        needed = np.ceil((lengths + own) * threshold / (1 + threshold) - _SLACK).astype(np.int64)
+        likely = np.flatnonzero(np.minimum(lengths, own) >= needed)
+        spare = (lengths - needed)[likely]
+        looked = np.minimum(lengths[likely], spare + np.maximum(_MORE, lengths[likely] // _MORE))
+        found = self._common(batch, places[likely], starts[likely], looked)
+        likely = likely[found >= looked - spare]
+        bounds = self.bounds_of(batch, places[likely], numbers[likely])
+        reached = np.zeros(len(numbers), dtype=bool)
+        reached[likely[bounds >= threshold - _SLACK]] = True
+        return reached
+
+    def _spans(self, numbers: Array) -> tuple[Array, Array]:
+        """Where the sketches of some texts begin, and their lengths."""
+        numbers = numbers.astype(np.int64)
+        return self._starts[numbers], self._starts[numbers + 1] - self._starts[numbers]
+
+    def _common(self, batch: Sketch, places: Array, starts: Array, counts: Array) -> Array:
+        """How many of `counts` stored bits from `starts` on are in the text at `places`, int64."""
+        common = np.zeros(len(places), dtype=np.int64)
+        asked, places = np.unique(places, return_inverse=True)
+        batch = batch.some(asked)  # the others need no bit map
+        present = np.zeros((_TOGETHER, 1 << 16), dtype=bool)
+        begins = np.cumsum(batch.counts) - batch.counts
+        for a, b in _parts(places, counts):
+            first = int(places[a])
+            last = int(places[b - 1])
+            bits = batch.bits[begins[first] : begins[last] + batch.counts[last]]
+            owners = np.repeat(np.arange(last - first + 1), batch.counts[first : last + 1])
+            present[owners, bits] = True
+            theirs = self._bits[ranges(starts[a:b], counts[a:b])]
+            found = present[np.repeat(places[a:b] - first, counts[a:b]), theirs]
+            firsts = np.cumsum(counts[a:b]) - counts[a:b]
+            common[a:b] = np.add.reduceat(found, firsts, dtype=np.int64)
+            present[owners, bits] = False
+        return common
 
 
 def _parts(places: Array, lengths: Array) -> Iterator[tuple[int, int]]:
