@@ -32,6 +32,10 @@ check: lint test  ## lint, types and tests: what CI runs
 bench: $(READY)  ## measure framework cost, memory and start-up times
 	$(PYTHON) -m benchmarks
 
+.PHONY: torture
+torture: $(READY)  ## kill, starve and damage runs, small; --full is for a night
+	$(PYTHON) -m benchmarks.torture
+
 .PHONY: audit
 audit: $(READY)  ## look for known vulnerabilities in the installed packages
 	$(PYTHON) -m pip_audit --skip-editable

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,19 +11,22 @@ from typing import Any
 import jsonlines
 import yaml
 
+from pipelines.failpoints import reach
 from pipelines.rows import JSON
 from prompts.errors import CorruptRunError, ResourceError
 from prompts.yaml_scalars import Ambiguous, read_plain
 
-_EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+_EXHAUSTED = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM,
+}  # fmt: skip
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into a `ResourceError` that names the file.
+    """Turn a full, failing or read-only disk into a `ResourceError` that names the file.
 
     Raises:
-        ResourceError: The disk is full, over quota or cannot be written.
+        ResourceError: The disk is full, over quota, broken or cannot be written.
     """
     try:
         yield
@@ -38,14 +42,38 @@ def write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with disk_errors(path):
         try:
+            _clear_leftovers(path)
+            reach("file.before_write")
             with temporary.open("w", encoding="utf-8", newline="\n") as file:
                 file.write(text)
                 file.flush()
+                reach("file.after_write")
                 os.fsync(file.fileno())
+            reach("file.after_fsync")
             temporary.replace(path)
+            reach("file.after_rename")
             sync_folder(path.parent)
+            reach("file.after_folder_sync")
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _clear_leftovers(path: Path) -> None:
+    """Delete what processes that were killed on the way have left of this file."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.(\d+)")
+    for entry in os.scandir(path.parent):
+        if (match := name.fullmatch(entry.name)) and not _alive(int(match[1])):
+            Path(entry.path).unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def sync_folder(folder: Path) -> None:

@@ -21,7 +21,6 @@ import hashlib
 import io
 import json
 import os
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,11 +29,14 @@ from typing import Any
 
 import jsonlines
 
-from pipelines.files import disk_errors, dump_yaml, read_jsonl, write_atomically
-from pipelines.rows import JSON, Rejection, Row, canonical
+from pipelines.failpoints import reach
+from pipelines.files import disk_errors, dump_yaml, read_jsonl, sync_folder, write_atomically
+from pipelines.journal import framed, whole_records
+from pipelines.rows import JSON, Rejection, Row, canonical, digest
 from prompts.errors import CorruptRunError, RunLockedError, UsageError
 
 FORMAT = 1
+_SEAL = "sha"  # the manifest's last key
 _PIECE = 1 << 20  # bytes of a file that are read at once
 
 
@@ -84,12 +86,19 @@ class RunFolder:
         marks = (self._origin_file, self.progress_file)
         return self.job_file.is_file() and any(mark.exists() for mark in marks)
 
-    def create(self, job: Mapping[str, JSON], start: Path | None = None) -> None:
+    def create(
+        self,
+        job: Mapping[str, JSON],
+        start: Path | None = None,
+        marks: Mapping[str, str | None] | None = None,
+    ) -> None:
         """Make the folder with its resolved job; nothing happens where a run has begun.
 
         Args:
-            job: The resolved job.
+            job: The resolved job, written last: with it the run has begun.
             start: The folder that the job's relative paths start from.
+            marks: Names and texts of further files; None for one that must not be there, which a
+                process that was killed before it had begun may have left.
 
         Raises:
             UsageError: The folder holds something else.
@@ -102,6 +111,12 @@ class RunFolder:
             raise UsageError("the folder exists and is not a run", fix=fix, file=self.path)
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
+            sync_folder(self.path.resolve().parent)
+        for name, text in (marks or {}).items():
+            if text is None:
+                (self.path / name).unlink(missing_ok=True)
+            else:
+                write_atomically(self.path / name, text)
         if start is not None:  # as the way there from here: a run folder holds no absolute path
             write_atomically(self._origin_file, os.path.relpath(start, self.path.resolve()))
         write_atomically(self.job_file, dump_yaml(job))
@@ -156,7 +171,8 @@ class RunFolder:
         with disk_errors(self.path):
             progress.cut += self._open(self.progress_file, valid)
         if not records:
-            self._append(self.progress_file, _line({"format": FORMAT, **identity}))
+            with disk_errors(self.path):
+                self._append(self.progress_file, framed({"format": FORMAT, **identity}))
             sizes: dict[str, JSON] = {}
         else:
             self._check_header(records[0], identity)
@@ -168,10 +184,11 @@ class RunFolder:
             progress.pulled, progress.calls = sizes["pulled"], sizes["calls"]
             progress.accepted, progress.counts = sizes["accepted"], sizes["counts"]
             progress.done = sizes["done"]
-        for file in (self.rows_file, self.rejected_file):
-            size, sha = sizes.get(file.name, (0, hashlib.sha256().hexdigest()))
-            with disk_errors(self.path):
+        with disk_errors(self.path):
+            for file in (self.rows_file, self.rejected_file):
+                size, sha = sizes.get(file.name, (0, hashlib.sha256().hexdigest()))
                 progress.cut += self._open(file, size, sha)
+            sync_folder(self.path)  # where the files are new, so are their names
         return progress
 
     def commit(
@@ -200,7 +217,7 @@ class RunFolder:
             for file in (self.rows_file, self.rejected_file):
                 handle, sha = self._files[file]
                 record[file.name] = [handle.tell(), sha.hexdigest()]
-            self._append(self.progress_file, _line(record))
+            self._append(self.progress_file, framed(record))
 
     def rows(self) -> Iterator[Row]:
         """The accepted rows, from the start, in order."""
@@ -234,8 +251,16 @@ class RunFolder:
                 problem = "its bytes are not those recorded"
                 raise CorruptRunError(problem, fix="begin a new run", file=file)
 
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Write the manifest, and a hash of what it says as its last key."""
+        plain = json.loads(json.dumps(manifest))  # with the keys that reading it will give
+        sealed = {**plain, _SEAL: digest(plain)}
+        write_atomically(
+            self.manifest_file, json.dumps(sealed, ensure_ascii=False, indent=2) + "\n"
+        )
+
     def manifest(self) -> dict[str, Any]:
-        """The manifest of a run that has begun.
+        """The manifest of a run that has begun, without its hash.
 
         Raises:
             CorruptRunError: It is missing or damaged.
@@ -244,6 +269,9 @@ class RunFolder:
             loaded: dict[str, Any] = json.loads(self.manifest_file.read_text(encoding="utf-8"))
             if not isinstance(loaded, dict):
                 raise ValueError("not a JSON object")
+            seal = loaded.pop(_SEAL, None)  # which runs of earlier versions do not have
+            if seal is not None and seal != digest(loaded):
+                raise ValueError("not what was written")
         except (OSError, ValueError) as exc:
             fix = f"python run_pipeline.py resume {self.path} writes it anew"
             raise CorruptRunError("cannot be read", fix=fix, file=self.manifest_file) from exc
@@ -266,24 +294,7 @@ class RunFolder:
 
     def read_progress(self) -> tuple[list[dict[str, JSON]], int]:
         """All whole records, and up to which byte they reach."""
-        try:
-            raw = self.progress_file.read_bytes()
-        except FileNotFoundError:
-            return [], 0
-        records: list[dict[str, JSON]] = []
-        valid = 0
-        lines = raw.split(b"\n")
-        for number, line in enumerate(lines[:-1], start=1):
-            record = _parse_line(line)
-            if record is None:
-                if number < len(lines) - 1:
-                    problem = "the record of a block is damaged"
-                    fix = "put the file back from a copy, or begin a new run"
-                    raise CorruptRunError(problem, fix=fix, file=self.progress_file, line=number)
-                break
-            records.append(record)
-            valid += len(line) + 1
-        return records, valid
+        return whole_records(self.progress_file)
 
     def _open(self, file: Path, size: int, sha: str = "") -> int:
         """Open `file` for appending at `size`, what is before checked; gives the bytes cut."""
@@ -301,19 +312,21 @@ class RunFolder:
             running.update(chunk)
         if sha and running.hexdigest() != sha:
             handle.close()
-            raise CorruptRunError(
-                "its bytes are not those recorded", fix="begin a new run", file=file
-            )
+            problem = "its bytes are not those recorded"
+            raise CorruptRunError(problem, fix="begin a new run", file=file)
         self._files[file] = (handle, running)
         return present - size
 
     def _append(self, file: Path, data: bytes) -> None:
         handle, sha = self._files[file]
+        reach(f"{file.stem}.before_write")
         rest = memoryview(data)
         while rest:
             rest = rest[handle.write(rest) :]
+        reach(f"{file.stem}.after_write")
         sha.update(data)
         os.fsync(handle.fileno())
+        reach(f"{file.stem}.after_fsync")
 
 
 def open_run(path: Path) -> RunFolder:
@@ -334,16 +347,3 @@ def _encode(records: Iterable[Mapping[str, JSON]]) -> bytes:
     with jsonlines.Writer(buffer, dumps=canonical) as writer:
         writer.write_all(records)
     return buffer.getvalue().encode("utf-8")
-
-
-def _line(record: Mapping[str, JSON]) -> bytes:
-    body = canonical(record)
-    return f"{zlib.crc32(body.encode()):08x} {body}\n".encode()
-
-
-def _parse_line(line: bytes) -> dict[str, JSON] | None:
-    checksum, _, body = line.partition(b" ")
-    if checksum != f"{zlib.crc32(body):08x}".encode():
-        return None
-    record: dict[str, JSON] = json.loads(body)
-    return record

@@ -21,14 +21,13 @@ from pipelines.calling import Caller, Meter
 from pipelines.cells import cell_report
 from pipelines.exporters import Finished
 from pipelines.exporters.placing import place
-from pipelines.files import write_atomically
 from pipelines.folder import RunFolder, open_run
 from pipelines.job import PROJECT, LoadedJob, build_job, load_job
 from pipelines.ledger import Ledger
 from pipelines.manifest import dump, environment, environment_changes, make_manifest
 from pipelines.rows import JSON, Row
 from pipelines.runner import Run, Watch, run
-from pipelines.sharding import Shard, agreed_shard, check_shardable, record_shard
+from pipelines.sharding import SHARD, Shard, agreed_shard, check_shardable
 from pipelines.source_reports import source_reports
 from pipelines.sources.fetched import OFFLINE as WEB_OFFLINE
 from pipelines.stages.base import Stage
@@ -150,10 +149,9 @@ def launch(loaded: LoadedJob, path: Path, options: Options) -> Launched:
     else:
         if options.shard is not None:
             check_shardable(loaded.job)
-        folder.create(resolved, loaded.folder)
-        if options.shard is not None:
-            record_shard(path, options.shard)
-        write_atomically(path / ENVIRONMENT, dump(environment()))
+        shard = f"{options.shard}\n" if options.shard else None
+        marks = {ENVIRONMENT: dump(environment()), SHARD: shard}
+        folder.create(resolved, loaded.folder, marks)
     options = replace(options, shard=agreed_shard(path, options.shard))
     with folder.lock(), Ledger(options.ledger or path.parent / "ledger.sqlite") as ledger:
         return _run_and_export(loaded, folder, ledger, options)
@@ -253,7 +251,7 @@ def _run_and_export(
         manifest["exports"] = write_exports(loaded, folder.rows, manifest, folder.path)
     else:
         manifest["shard"] = str(options.shard)
-    write_atomically(folder.manifest_file, dump(manifest))
+    folder.write_manifest(manifest)
     return _launched(folder, outcome, caller, manifest, options)
 
 

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from chains.calls import Call, Reply
+from pipelines.failpoints import reach
 from pipelines.files import disk_errors
 from pipelines.rows import canonical
 from prompts.errors import CorruptRunError, ResourceError
@@ -151,9 +152,13 @@ class Ledger:
 
     def _insert(self, table: str, records: list[tuple[bytes, Any, int]]) -> None:
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", records)
-            self._db.execute("COMMIT")
+            with disk_errors(self.path):
+                reach("ledger.before_insert")
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", records)
+                reach("ledger.before_commit")
+                self._db.execute("COMMIT")
+                reach("ledger.after_commit")
         except sqlite3.Error as exc:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")

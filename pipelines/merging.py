@@ -21,7 +21,6 @@ from typing import Any
 
 from pipelines.accounting import Funnel
 from pipelines.exporters.placing import place
-from pipelines.files import write_atomically
 from pipelines.folder import FORMAT, Progress, RunFolder
 from pipelines.job import LoadedJob, build_job
 from pipelines.launch import (
@@ -33,7 +32,7 @@ from pipelines.launch import (
     write_exports,
 )
 from pipelines.ledger import Ledger
-from pipelines.manifest import dump, environment, textmill_version
+from pipelines.manifest import environment, textmill_version
 from pipelines.overrides import apply_override
 from pipelines.rows import JSON, Outcome, Rejection, Row, canonical, digest
 from pipelines.runner import StageContext
@@ -239,7 +238,7 @@ def _write(
     stages = {stage.name: stage for part in reversed(parts) for stage in part.loaded.job.stages}
     manifest["reports"] = stage_reports(stages.values(), folder.rows, _wanted(parts))
     manifest["exports"] = write_exports(loaded, folder.rows, manifest, folder.path)
-    write_atomically(folder.manifest_file, dump(manifest))
+    folder.write_manifest(manifest)
 
 
 def _merge_rows(

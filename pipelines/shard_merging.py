@@ -25,7 +25,6 @@ from pipelines.folder import Progress, RunFolder
 from pipelines.job import LoadedJob, load_job
 from pipelines.launch import ENVIRONMENT, Options, open_caller, run_reports, write_exports
 from pipelines.ledger import Ledger
-from pipelines.manifest import dump
 from pipelines.merging import Merge, Part, dedups, job_of, through
 from pipelines.rows import JSON, Outcome, Rejection, Row
 from pipelines.runner import StageContext
@@ -159,7 +158,7 @@ def _write(
     write_atomically(folder.path / ".origin", os.path.relpath(start, target.resolve()))
     began = shards[0].folder.path / ENVIRONMENT
     write_atomically(folder.path / ENVIRONMENT, began.read_text(encoding="utf-8"))
-    write_atomically(folder.manifest_file, dump(manifest))
+    folder.write_manifest(manifest)
 
 
 def _merge_blocks(

@@ -12,7 +12,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.files import write_atomically
 from pipelines.job import Job
 from prompts.errors import UsageError
 
@@ -57,11 +56,6 @@ def recorded_shard(run: Path) -> Shard | None:
     """The shard that a run folder is; None for a run without shards."""
     file = run / SHARD
     return Shard.parse(file.read_text(encoding="utf-8").strip()) if file.exists() else None
-
-
-def record_shard(run: Path, shard: Shard) -> None:
-    """Write into a run folder which shard it is."""
-    write_atomically(run / SHARD, f"{shard}\n")
 
 
 def agreed_shard(run: Path, asked: Shard | None) -> Shard | None:

@@ -395,3 +395,18 @@ def test_make_targets_exist() -> None:
         for target in re.findall(r"^make ([a-z]+)$", code)
     }
     assert quoted - targets == set()
+
+
+# Promises.
+
+
+@pytest.mark.parametrize("page", [REPOSITORY / "SECURITY.md", REPOSITORY / "docs/reliability.md"])
+def test_the_tests_of_promises_exist(page: Path) -> None:
+    quoted = [code.split("::") for code in codes(page.read_text(encoding="utf-8")) if "::" in code]
+    assert len(quoted) > 15
+    missing = [
+        f"{path}::{name}"
+        for path, name in quoted
+        if f"\ndef {name}(" not in (REPOSITORY / path).read_text(encoding="utf-8")
+    ]
+    assert missing == []

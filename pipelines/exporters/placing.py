@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from pipelines.failpoints import reach
 from pipelines.files import disk_errors, sync_folder
 from prompts.errors import UsageError
 
@@ -52,8 +53,11 @@ def place(write: Callable[[Path], T], target: Path, overwrite: bool = False) -> 
         with _workshop(target) as room:
             new = room / "new"
             new.mkdir()
+            reach("export.before_write")
             result = write(new)
+            reach("export.after_write")
             _sync(new)
+            reach("export.after_fsync")
             _swap(new, target, room / "old")
     return result
 
@@ -63,12 +67,15 @@ def _swap(new: Path, target: Path, old: Path) -> None:
     if replaced:
         target.rename(old)
     try:
+        reach("export.after_move_aside")
         new.rename(target)
     except OSError:
         if replaced:
             old.rename(target)
         raise
+    reach("export.after_rename")
     sync_folder(target.parent)
+    reach("export.after_folder_sync")
 
 
 def _sync(folder: Path) -> None:

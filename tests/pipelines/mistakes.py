@@ -199,6 +199,14 @@ JOB_YAML = {
         "job.yaml:3: rows: found -1; fix: input should be greater than or equal to 1",
         changed("rows: 4", "rows: -1"),
     ),
+    "rows beyond 64 bits": from_job(
+        "job.yaml:3: rows: an integer of 20 digits does not fit 64 bits; ...",
+        changed("rows: 4", "rows: 99999999999999999999"),
+    ),
+    "block beyond reason": from_job(
+        "job.yaml:3: block: found 1000000000; fix: input should be less than or equal to 100000",
+        changed("rows: 4", "block: 1000000000"),
+    ),
     "rows not a number": from_job(
         "job.yaml:3: rows: '.nan' is not a finite number; ...", changed("rows: 4", "rows: .nan")
     ),
@@ -436,6 +444,33 @@ SOURCES_AND_MODELS = {
         code=3,
         files={"seeds.jsonl": ""},
     ),
+    "a device": from_job(
+        "job.yaml:11: sources.0: nothing in '/dev/zero' can be read (1 not_a_file); "
+        "first 'zero': a device; fix: mend that, or give another path",
+        changed("seeds.jsonl", "/dev/zero"),
+        code=3,
+    ),
+    "UTF-16": from_job(
+        "job.yaml:11: sources.0: nothing in 'seeds.jsonl' can be read (1 not_utf8); "
+        "first 'seeds.jsonl': UTF-16; JSON Lines is UTF-8; fix: ...",
+        JOB,
+        code=3,
+        files={"seeds.jsonl": SEEDS.encode("utf-16")},
+    ),
+    "nested 100,000 deep": from_job(
+        "job.yaml:11: sources.0: nothing in 'seeds.jsonl' can be read (1 bad_json); "
+        "first 'seeds.jsonl:1': nested too deep; fix: ...",
+        JOB,
+        code=3,
+        files={"seeds.jsonl": '{"topic":' * 100_000 + "\n"},
+    ),
+    "ragged CSV": from_job(
+        "job.yaml:11: sources.0: nothing in 'seeds.csv' can be read (2 ragged_row); "
+        "first 'seeds.csv:2': 1 cells, the header has 2; fix: ...",
+        changed("seeds.jsonl", "seeds.csv"),
+        code=3,
+        files={"seeds.csv": "topic,b\nx\ny,1,2\n"},
+    ),
     "no column of that name": from_job(
         "job.yaml:11: sources.0.columns: no column 'tpoic' in 'seeds.jsonl'; "
         "fix: its columns: topic",
@@ -583,6 +618,13 @@ COMMAND_LINE = {
         "job.yaml",
         "--out",
         ".",
+    ),
+    "--out below a device": from_words(
+        "/dev/null/x: not a directory; fix: give another path",
+        "run",
+        "job.yaml",
+        "--out",
+        "/dev/null/x",
     ),
     "--out of 300 letters": from_words(
         "yyy...: file name too long; fix: give another path", "run", "job.yaml", "--out", "y" * 300

@@ -141,6 +141,14 @@ RUN_FOLDERS: dict[str, tuple[Damage, tuple[str, ...], int, str]] = {
         6,
         "run/manifest.json: cannot be read; fix: python run_pipeline.py resume run writes it anew",
     ),
+    "another number in the manifest, exported": (
+        lambda run: edit(
+            run / "manifest.json", '"rows": 4,\n  "rejected"', '"rows": 5,\n  "rejected"'
+        ),
+        EXPORT,
+        6,
+        "run/manifest.json: cannot be read; fix: python run_pipeline.py resume run writes it anew",
+    ),
     "not finished, exported": (
         lambda run: (run / "manifest.json").unlink(),
         EXPORT,
@@ -218,6 +226,9 @@ MENDED: dict[str, Damage] = {
     "no manifest": lambda run: (run / "manifest.json").unlink(),
     "damaged manifest": lambda run: (run / "manifest.json").write_text("{"),
     "manifest of something else": lambda run: (run / "manifest.json").write_text("[]"),
+    "another number in the manifest": lambda run: edit(
+        run / "manifest.json", '"rows": 4,\n  "rejected"', '"rows": 5,\n  "rejected"'
+    ),
     "no export": lambda run: shutil.rmtree(run / "jsonl"),
     "torn rows": lambda run: append(run / "rows.jsonl", b'{"id'),
     "torn progress": lambda run: append(run / "progress.jsonl", b"0a1b"),

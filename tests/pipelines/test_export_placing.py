@@ -71,7 +71,9 @@ def test_overwrite_replaces_whatever_is_there(what: str, tmp_path: Path) -> None
     assert not target.is_symlink()
 
 
-@pytest.mark.parametrize("error", [UsageError("no"), KeyboardInterrupt(), OSError(5, "I/O error")])
+@pytest.mark.parametrize(
+    "error", [UsageError("no"), KeyboardInterrupt(), OSError(71, "Protocol error")]
+)
 def test_a_failed_write_leaves_the_old_folder_and_nothing_else(
     error: BaseException, tmp_path: Path
 ) -> None:

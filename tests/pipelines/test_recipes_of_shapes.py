@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pipelines.job import PROJECT, load_job
 from pipelines.launch import Options, launch
 
 FIXED = "sources.0.attributes"
+TASK = "Explain to a child how the tide lifts boats."
+ASKED = "How many cars does the Skarn ferry take?"
+TOLD = "The ferry to Skarn takes 40 cars."
 REPLIES = {
     "conversations": "It depends on the day. Ask me tomorrow.",
     "reasoning": "There are 4 * 9 = 36 in them.\nThen 36 + 10 = 46 in all.\nThe answer is 46.",
@@ -19,6 +23,15 @@ REPLIES = {
     '"summary": "A lantern or sleeping bag for two people, hiking boots too."}',
     "table": '{"title": "Maps of Old Rivers", "host": "Ada Lorne"}',
     "code": '```python\ndef f(text):\n    """Return it."""\n    return text\n```',
+    "taxonomy": "rivers\nlakes\nsprings\nwells",
+    "personas": "Why does a nurse of 34, when she comes home from the ward, sleep so badly?",
+    "self_instruct": TASK,
+    "evolve": TASK,
+    "magpie": TASK,
+    "grounded_qa": ASKED,
+    "multihop_qa": ASKED,
+    "retrieval_triplets": ASKED,
+    "summaries": TOLD,
 }
 SETTINGS = {
     "conversations": ["stages.1.min_relevance=null", "stages.1.exchanges=1",
@@ -30,6 +43,15 @@ SETTINGS = {
     "records": [f"{FIXED}.price=[25]", f"{FIXED}.colour=[red]"],
     "table": [],
     "code": [],
+    "taxonomy": ["sources.0.topics=[water]", "sources.0.balance=[]", "sources.0.count=1"],
+    "personas": ["quota=null", f"{FIXED.removesuffix('attributes')}columns.subject=[sleep]"],
+    "self_instruct": [],
+    "evolve": [],
+    "magpie": [],
+    "grounded_qa": [],
+    "multihop_qa": [],
+    "retrieval_triplets": [],
+    "summaries": [],
 }  # fmt: skip
 COLUMNS = {
     "conversations": "messages",
@@ -39,6 +61,21 @@ COLUMNS = {
     "records": "completion",
     "table": "host",
     "code": "output",
+    "taxonomy": "path",
+    "personas": "question",
+    "self_instruct": "messages",
+    "evolve": "messages",
+    "magpie": "messages",
+    "grounded_qa": "citations",
+    "multihop_qa": "bridge",
+    "retrieval_triplets": "negative",
+    "summaries": "completion",
+}
+DOCUMENTS = {
+    "ferry.md": "The ferry to Skarn takes 40 cars, and it leaves the old pier at nine on weekdays. "
+    "Dogs travel free with it, and bicycles stand on deck.\n",
+    "island.md": "A trip with the Skarn ferry is nine pounds; it takes 40 cars to the island.\n",
+    "clocks.md": "The museum of clocks is open on Sundays, when the ferry rests.\n",
 }
 
 
@@ -46,9 +83,10 @@ COLUMNS = {
 def test_a_recipe_keeps_a_right_reply_and_exports_it(name: str, tmp_path: Path) -> None:
     replies = json.dumps([REPLIES[name]])
     settings = [f"models.writer={{model: scripted, replies: {replies}}}", "rows=1", "block=40"]
-    if name not in ("tools", "table"):
-        settings.append("exports.0.images=false")
     job = PROJECT / f"pipelines/recipes/{name}.yaml"
+    if "hf_dataset" in job.read_text(encoding="utf-8"):
+        settings.append("exports.0.images=false")
+    settings += surroundings(job, tmp_path)
     loaded = load_job(job, overrides=settings + SETTINGS[name])
     loaded.check()
     launch(loaded, tmp_path / "run", Options())
@@ -62,6 +100,35 @@ def test_the_page_of_recipes_names_all_of_them() -> None:
     page = (PROJECT / "docs/recipes.md").read_text(encoding="utf-8")
     recipes = [path.stem for path in (PROJECT / "pipelines/recipes").glob("*.yaml")]
     assert [name for name in recipes if f"[{name}]" not in page] == []
+
+
+def surroundings(job: Path, folder: Path) -> list[str]:
+    """Settings that give a recipe our documents, another model for its answers, and wide bounds.
+
+    A scripted model tells a log-probability of -2 for each token, and the scripted embedder knows
+    letters alone.
+    """
+    data = yaml.safe_load(job.read_text(encoding="utf-8"))
+    wide = {"likelihood": "min_mean=-3", "related": "min_similarity=-1"}
+    wide["hard_negatives"] = "margin=null"
+    settings = []
+    for part, each in [("sources.0", data["sources"][0])] + [
+        (f"stages.{at}", stage) for at, stage in enumerate(data["stages"])
+    ]:
+        if each.get("path") == "examples/handbook":
+            settings.append(f"{part}.path={folder / 'documents'}")
+        if each.get("prompt", "").endswith("/answer") and each["kind"] == "generate":
+            settings.append(f"{part}.model=answerer")
+        if each["kind"] in wide:
+            settings.append(f"{part}.{wide[each['kind']]}")
+    if any(setting.endswith("=answerer") for setting in settings):
+        settings.append(f"models.answerer={{model: scripted, replies: [{TOLD}]}}")
+    if data["sources"][0]["kind"] == "documents":
+        settings.append("embedder=scripted")
+        (folder / "documents").mkdir()
+        for name, text in DOCUMENTS.items():
+            (folder / "documents" / name).write_text(text, encoding="utf-8")
+    return settings
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

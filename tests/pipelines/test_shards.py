@@ -159,8 +159,8 @@ def test_shards_that_do_not_fit_together_are_refused(
     launch(loaded, tmp_path / "other", Options(shard=Shard(2, 3)))
     launch(loaded, tmp_path / "again", Options(shard=Shard(1, 4)))
     launch(loaded, tmp_path / "newer", Options(shard=Shard(2, 4)))
-    manifest = tmp_path / "newer" / "manifest.json"
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "textmill": "9.0"}))
+    newer = RunFolder(tmp_path / "newer")
+    newer.write_manifest({**newer.manifest(), "textmill": "9.0"})
     launch(loaded_job(tmp_path, stages=[], seed=4), tmp_path / "edited", Options(shard=Shard(2, 4)))
     ended = textmill(tmp_path, "merge", *words, "--out", "all")
     assert ended.code == 2
@@ -204,3 +204,12 @@ def test_the_name_and_exports_of_the_merged_run_can_be_set(tmp_path: Path) -> No
     run = merged(tmp_path, parts, settings=("name=both", "exports=[{kind: jsonl}]"))
     assert run.manifest()["job"]["name"] == "both"
     assert [entry["kind"] for entry in run.manifest()["exports"]] == ["jsonl"]
+
+
+def test_a_shard_that_died_before_it_had_begun_leaves_no_share_behind(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / ".shard").write_text("2/4\n")
+    done = launch(loaded_job(tmp_path, stages=[]), run, Options())
+    assert done.shard is None
+    assert done.run.accepted == 40

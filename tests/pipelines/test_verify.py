@@ -59,6 +59,7 @@ def made(folder: Path, *stages: dict[str, Any], **changes: Any) -> None:
 
 def edit_json(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     data = json.loads(path.read_bytes())
+    data.pop("sha", None)  # what a manifest is known by to be as it was written
     change(data)
     path.write_text(json.dumps(data))
 

@@ -36,6 +36,8 @@ VARIABLES = {
     "label/film_review": {"aspect", "label", "strength", "topic"},
     "label/news": {"place", "section", "topic"},
     "label/question": {"opening", "topic"},
+    "persona/question": {"persona", "subject"},
+    "persona/write": {"traits"},
     "qa/answer": {"context", "question"},
     "qa/answer@document": {"context", "question"},
     "qa/multihop": {"context", "related", "bridge"},
@@ -56,6 +58,7 @@ VARIABLES = {
     "table/event": {"kind", "place"},
     "tool/call": {"request", "tools"},
     "tool/request": {"task", "values"},
+    "topic/subtopics": {"count", "known", "path"},
     "translate/back": {"text", "language"},
     "translate/forward": {"text", "language"},
 }
@@ -68,6 +71,8 @@ def values_of(prompt: Prompt, text: str = "") -> dict[str, Any]:
         found["turns"] = [{"role": "user", "content": found["turns"]}]
     if "bridge" in found:
         found["bridge"] = [found["bridge"]]
+    if "known" in found:
+        found["known"] = [found["known"]]
     if "failures" in found:
         failure = dict.fromkeys(("input", "reply", "reason"), found["failures"])
         found.update(failures=[failure], variables=[found["variables"]])

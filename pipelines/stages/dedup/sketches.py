@@ -29,7 +29,7 @@ class Sketch(NamedTuple):
     bits: Array
     counts: Array
 
-    def some(self, places: Sequence[int]) -> "Sketch":
+    def some(self, places: Sequence[int] | Array) -> "Sketch":
         """Those of some of the texts, in the order given."""
         chosen = np.asarray(places, dtype=np.int64)
         starts = np.cumsum(self.counts) - self.counts
