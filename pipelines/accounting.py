@@ -47,6 +47,15 @@ class Funnel:
         for reason in reasons:
             entry["rejected"][reason] = entry["rejected"].get(reason, 0) + 1
 
+    def join(self, other: "Funnel") -> None:
+        """Add the counts of further blocks."""
+        for counts in other.counts():
+            entry = self.entry(counts["stage"], counts["kind"])
+            for key in ("in", "created", "out"):
+                entry[key] += counts[key]
+            for reason, count in counts["rejected"].items():
+                entry["rejected"][reason] = entry["rejected"].get(reason, 0) + count
+
     def entry(self, stage: str, kind: str) -> dict[str, JSON]:
         """The counts of one stage, made at zero when new."""
         empty = {"stage": stage, "kind": kind, "in": 0, "created": 0, "out": 0, "rejected": {}}

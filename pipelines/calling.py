@@ -6,7 +6,7 @@ caller.answer(Ask("writer", calls))   # one list of replies a call, in the calls
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,12 @@ class Meter:
     tokens: int = 0
     seconds: float = 0.0
     replied: int = 0
+
+    def add(self, other: "Meter") -> None:
+        """Add what calls made elsewhere have cost."""
+        for spent in fields(self):
+            total = getattr(self, spent.name) + getattr(other, spent.name)
+            setattr(self, spent.name, total)
 
 
 @contextmanager
@@ -104,6 +110,7 @@ class Caller:
         self._stop_requested = stop_requested
         self._on_batch = on_batch
         self._models: dict[str, Model] = {}
+        self._learned: dict[str, dict[str, Any]] = {}
 
     def model(self, name: str) -> Model:
         """One of the job's models, opened if it was not."""
@@ -211,12 +218,27 @@ class Caller:
         """What those models of the job say of themselves."""
         return {name: self._describe(name) for name in names}
 
+    def about(self) -> dict[str, dict[str, Any]]:
+        """What the models that are open here say of themselves."""
+        return self.describe([name for name in self._models if not self._specs[name].server])
+
+    def learn(self, about: dict[str, dict[str, Any]]) -> None:
+        """Take in what models that are open elsewhere say, which then need not be opened here."""
+        self._learned.update(about)
+
+    @property
+    def ledger_path(self) -> Path:
+        """The ledger's file."""
+        return self._ledger.path
+
     def _describe(self, name: str) -> dict[str, Any]:
         """A server need not be there once the ledger knows all its replies."""
         if self._specs[name].server:
             from chains.models.identity import server_description
 
             return server_description(self._specs[name])
+        if name in self._learned:
+            return self._learned[name]
         return self.model(name).describe()
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ from pipelines.job import PROJECT, LoadedJob, build_job, load_job
 from pipelines.ledger import Ledger
 from pipelines.manifest import dump, environment, environment_changes, make_manifest
 from pipelines.rows import JSON, Row
-from pipelines.runner import Run, Watch, run
+from pipelines.runner import Engine, Run, Watch, run
 from pipelines.sharding import SHARD, Shard, agreed_shard, check_shardable
 from pipelines.source_reports import source_reports
 from pipelines.sources.fetched import OFFLINE as WEB_OFFLINE
@@ -51,6 +51,7 @@ class Options:
         keep_going: Where more rows were rejected than the job allows, only say so.
         shard: The share of the source rows that is taken; None for all of them.
         batch_in, batch_out: Files of answers and of calls; see `pipelines.batch_files`.
+        engine: What makes the blocks; None for this process.
         watch: Told of progress and asked whether to stop.
     """
 
@@ -61,6 +62,7 @@ class Options:
     shard: Shard | None = None
     batch_in: Path | None = None
     batch_out: Path | None = None
+    engine: Engine | None = None
     watch: Watch = field(default_factory=Watch)
 
 
@@ -239,7 +241,7 @@ def _run_and_export(
     with closing(open_caller(loaded, ledger, options)) as caller:
         try:
             watch = Timed(folder.path, caller.meter, options.watch)
-            outcome = run(loaded, folder, caller, watch, options.shard)
+            outcome = run(loaded, folder, caller, watch, options.shard, options.engine)
         except ModelError as exc:
             raise loaded.located(exc) from exc
         exported = None if outcome.fresh else _exported(folder)

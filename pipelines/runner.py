@@ -10,7 +10,7 @@ the sources and the models only, never on timing or on where a run was interrupt
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from chains.calls import Message, Reply
 from chains.models.spec import ModelSpec
 from pipelines.accounting import Funnel
+from pipelines.blocks import Made, parted, take, take_through
 from pipelines.calling import Caller, Interrupted
 from pipelines.cells import Cells
 from pipelines.folder import Progress, RunFolder
 from pipelines.job import LoadedJob
-from pipelines.rows import JSON, Outcome, Rejection, Row, seed_for
+from pipelines.rows import JSON, Rejection, Row, seed_for
 from pipelines.sharding import Shard
 from pipelines.stages import Ask, Stage, State
 from pipelines.supply import Item, source_names, supply
@@ -148,14 +149,17 @@ def run(
     caller: Caller,
     watch: Watch,
     shard: Shard | None = None,
+    engine: "Engine | None" = None,
 ) -> Run:
     """Run a job, or a shard of it, in its folder, or go on; the folder must be locked.
+
+    `engine` decides where blocks are made; left out, in this process.
 
     Raises:
         Interrupted: The user asked to stop; what was committed stays.
         TextmillError: A source, a model, the disk or the folder failed.
     """
-    return _Runner(loaded, folder, caller, watch, shard).run()
+    return (engine or Runner)(loaded, folder, caller, watch, shard).run()
 
 
 def identity(loaded: LoadedJob) -> dict[str, JSON]:
@@ -167,7 +171,9 @@ def identity(loaded: LoadedJob) -> dict[str, JSON]:
     return {"the job": job, **sources, "a file that a stage reads": stages}
 
 
-class _Runner:
+class Runner:
+    """Makes blocks one after the other, in this process, and commits them."""
+
     def __init__(
         self,
         loaded: LoadedJob,
@@ -187,6 +193,7 @@ class _Runner:
         self.started = time.monotonic()
 
     def run(self) -> Run:
+        """Make and commit blocks to the end."""
         about = {"shard": str(self.shard)} if self.shard else {}
         progress = self.folder.recover({**identity(self.loaded), **about})
         if progress.done:
@@ -218,28 +225,44 @@ class _Runner:
         """Do and commit one block; true when it was the last."""
         if self.watch.stop_requested():
             raise Interrupted
-        calls_before = self.caller.meter.calls
         stop = self._budget_spent(progress)
-        passed_before = self._passed()
-        block = [] if stop else self._take(items)
-        if not block and not stop:
+        made = self._make([]) if stop else self._next(items)
+        if not made.pulled and not stop:
             stop = "passes" if self.job.passes and self.job.rows else "sources"
         funnel = Funnel(progress.counts)
-        rows, rejected = self._through_sources(self._mine(block), funnel)
-        for stage in self.job.stages:
-            rows, refused = self._through(stage, rows, funnel)
-            rejected += refused
-        rows, surplus = self._through_quota(rows, progress.accepted, funnel)
-        rejected += surplus
-        progress.pulled += len(block) + self._passed() - passed_before
-        progress.calls += self.caller.meter.calls - calls_before
+        funnel.join(made.funnel)
+        rows, surplus = self._through_quota(made.rows, progress.accepted, funnel)
+        progress.pulled += made.pulled + made.passed
+        progress.calls += made.calls
         progress.accepted += len(rows)
         progress.counts = funnel.counts()
         filled = progress.accepted == self.job.rows and self.shard is None
         progress.done = "quota" if filled else stop
-        self.folder.commit(rows, rejected, progress, self._additions())
+        additions = {**made.additions, **self._additions()}
+        self.folder.commit(rows, made.rejected + surplus, progress, additions)
         self.watch.on_block(progress.accepted, funnel.rejected())
         return bool(progress.done)
+
+    def _next(self, items: Iterator[Item]) -> Made:
+        """Make the next block; nothing is pulled where there is none."""
+        passed_before = self._passed()
+        made = self._make(self._take(items))
+        made.passed = self._passed() - passed_before
+        return made
+
+    def _make(self, block: list[Item]) -> Made:
+        made = self._begun(block)
+        calls_before = self.caller.meter.calls
+        for stage in self.job.stages:
+            self._through(stage, made)
+        made.calls = self.caller.meter.calls - calls_before
+        return made
+
+    def _begun(self, block: list[Item]) -> Made:
+        """A block before its first stage."""
+        made = Made(len(block))
+        made.rows, made.rejected = self._through_sources(self._mine(block), made.funnel)
+        return made
 
     def _budget_spent(self, progress: Progress) -> str:
         budget = self.job.budget
@@ -260,7 +283,7 @@ class _Runner:
     def _take(self, items: Iterator[Item]) -> list[Item]:
         if self.cells is not None:
             return self.cells.take(items, self.job.block)
-        return _take(items, self.job.block)
+        return take(items, self.job.block)
 
     def _passed(self) -> int:
         """Drawn rows that were not asked for, since their cells are full."""
@@ -272,16 +295,14 @@ class _Runner:
         for name, source in zip(source_names(self.job.sources), self.job.sources, strict=True):
             items = [item for item in block if item.source == name]
             funnel.add(name, source.kind, [i.row for i in items], [i.outcome for i in items])
-        return _parted([item.outcome for item in block])
+        return parted([item.outcome for item in block])
 
-    def _through(
-        self, stage: Stage, rows: list[Row], funnel: Funnel
-    ) -> tuple[list[Row], list[Rejection]]:
+    def _through(self, stage: Stage, made: Made) -> None:
         self.watch.on_stage(stage.name)
-        outcomes = list(stage.run(iter(rows), self.contexts[stage.name]))
-        funnel.add(stage.name, stage.kind, rows, outcomes)
-        accepted, rejected = _parted(outcomes)
-        return accepted, [replace(rejection, stage=stage.name) for rejection in rejected]
+        context = self.contexts[stage.name]
+        take_through(stage, context, made)
+        if context.state is not None:
+            made.additions[stage.name] = context.state.additions()
 
     def _through_quota(
         self, rows: list[Row], accepted: int, funnel: Funnel
@@ -298,7 +319,9 @@ class _Runner:
         return rows[:room], surplus
 
     def _additions(self) -> dict[str, JSON]:
-        return {name: state.additions() for name, state in self._states().items()}
+        """What the quota and the servers' usage remember of the block that is committed."""
+        kept = {name: state for name, state in self._states().items() if name not in self.contexts}
+        return {name: state.additions() for name, state in kept.items()}
 
     def _states(self) -> dict[str, State]:
         """What remembers something, by the name of its stage; `quota` for the quota's cells."""
@@ -308,19 +331,5 @@ class _Runner:
         return {name: state for name, state in states.items() if state is not None}
 
 
-def _take(items: Iterator[Item], rows: int) -> list[Item]:
-    """The next items that hold `rows` rows, with the unreadable ones between them."""
-    block: list[Item] = []
-    found = 0
-    for item in items:
-        block.append(item)
-        found += isinstance(item.outcome, Row)
-        if found == rows:
-            break
-    return block
-
-
-def _parted(outcomes: Sequence[Outcome]) -> tuple[list[Row], list[Rejection]]:
-    rows = [outcome for outcome in outcomes if isinstance(outcome, Row)]
-    rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejection)]
-    return sorted(rows, key=lambda row: row.order), sorted(rejected, key=lambda r: r.row.order)
+Engine = Callable[[LoadedJob, RunFolder, Caller, Watch, Shard | None], Runner]
+"""What makes a run's blocks; `Runner` itself is one."""

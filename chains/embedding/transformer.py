@@ -33,9 +33,9 @@ class TransformerEmbedder:
 
     def __init__(self, files: ModelFiles, fingerprint: str) -> None:
         self._fingerprint = fingerprint
-        self._first_token = _pools_first_token(files)
+        self._first_token = pools_first_token(files)
         self._model = load_model(files, task="encoder", dtype="float32", device="cpu")
-        self._tokenizer = _fast_tokenizer(files, _longest(files, self._model.config))
+        self._tokenizer = _fast_tokenizer(files, longest_of(files, self._model.config))
         self._lock = threading.Lock()
 
     @property
@@ -95,7 +95,7 @@ def _batches(ids: list[list[int]]) -> list[list[int]]:
     ]
 
 
-def _longest(files: ModelFiles, config: Any) -> int:
+def longest_of(files: ModelFiles, config: Any) -> int:
     """Tokens that a text may have: what its authors say, at most the positions, in whole blocks."""
     said = read_settings(files.folder, "sentence_bert_config.json").get("max_seq_length")
     positions = getattr(config, "max_position_embeddings", LONGEST)
@@ -106,7 +106,12 @@ def _longest(files: ModelFiles, config: Any) -> int:
     return max(BLOCK, limit // BLOCK * BLOCK)
 
 
-def _pools_first_token(files: ModelFiles) -> bool:
+def pools_first_token(files: ModelFiles) -> bool:
+    """Whether a sentence vector is the first hidden state; else it is the mean of all.
+
+    Raises:
+        ModelError: Its files say that it is something else.
+    """
     pooling = read_settings(files.folder / "1_Pooling", "config.json")
     chosen = [
         name for name, on in pooling.items() if name.startswith("pooling_mode_") and on is True

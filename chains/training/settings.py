@@ -36,6 +36,26 @@ class FineTuning(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
+class Classifying(BaseModel):
+    """How an encoder is trained to classify.
+
+    Attributes:
+        epochs: Times that all texts are gone through.
+        learning_rate: At its highest, after a tenth of the steps; it falls linearly to 0.
+        batch: Texts in a step.
+        max_length: Tokens of a text; what is longer is cut.
+        seed: Of the new layer's first weights and of the order of the texts.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: Annotated[int, Field(ge=1)] = 3
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    batch: Annotated[int, Field(ge=1)] = 16
+    max_length: Annotated[int, Field(ge=8)] = 128
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
 class Scores(NamedTuple):
     """How well a model gives held-out replies.
 

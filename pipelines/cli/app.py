@@ -49,6 +49,18 @@ BatchOut = Annotated[
     Path | None,
     typer.Option("--batch-out", metavar="FILE", help="Write calls to servers there, and end."),
 ]
+EngineName = Annotated[
+    str, typer.Option("--engine", metavar="local|ray", help="Where blocks of rows are made.")
+]
+Address = Annotated[
+    str, typer.Option("--address", metavar="HOST:PORT", help="A Ray cluster's head, or 'auto'.")
+]
+Actors = Annotated[
+    int, typer.Option("--actors", min=0, metavar="N", help="Ray actors; 0: one a core of this one.")
+]
+Gpus = Annotated[
+    float, typer.Option("--gpus", min=0, metavar="SHARE", help="GPUs a Ray actor; also 0.5.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress bar.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.", hidden=True)]

@@ -46,6 +46,9 @@ def evaluate(
     completion: Annotated[
         str, typer.Option("--completion", metavar="COL", help="For --fine-tune.")
     ] = "completion",
+    encoder: Annotated[
+        str, typer.Option("--encoder", metavar="NAME", help="Fine-tune this BERT to classify too.")
+    ] = "",
     embedder: Annotated[
         str, typer.Option("--embedder", metavar="NAME", help="Gives the vectors [the job's].")
     ] = "",
@@ -75,6 +78,7 @@ def evaluate(
         perplexity=perplexity,
         fine_tune=fine_tune,
         columns=(prompt, completion),
+        encoder=encoder,
         embedder=embedder,
     )
     show_evaluation(wanted, Options(ledger, offline), out=out, as_json=as_json)

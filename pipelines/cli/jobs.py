@@ -6,10 +6,14 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.app import (
+    Actors,
+    Address,
     AsJson,
     BatchIn,
     BatchOut,
     Debug,
+    EngineName,
+    Gpus,
     JobArgument,
     KeepGoing,
     LedgerFile,
@@ -44,6 +48,10 @@ def run(
     ] = "",
     batch_in: BatchIn = None,
     batch_out: BatchOut = None,
+    engine: EngineName = "local",
+    address: Address = "",
+    actors: Actors = 0,
+    gpus: Gpus = 0.0,
     as_json: AsJson = False,
     no_progress: NoProgress = False,
     debug: Debug = False,
@@ -53,6 +61,8 @@ def run(
     from pipelines.dry_run import show_dry_run
     from pipelines.job import load_job
     from pipelines.launch import Options, stay_offline
+    from pipelines.ray.choosing import with_engine
+    from pipelines.ray.cluster import Cluster
     from pipelines.sharding import Shard
 
     if offline:
@@ -63,6 +73,7 @@ def run(
     else:
         share = Shard.parse(shard) if shard else None
         options = Options(ledger, offline, workers, keep_going, share, batch_in, batch_out)
+        options = with_engine(options, engine, Cluster(address, actors, gpus, offline))
         run_job(loaded, options, out=out, as_json=as_json, hidden=no_progress)
 
 
@@ -75,6 +86,10 @@ def resume(
     keep_going: KeepGoing = False,
     batch_in: BatchIn = None,
     batch_out: BatchOut = None,
+    engine: EngineName = "local",
+    address: Address = "",
+    actors: Actors = 0,
+    gpus: Gpus = 0.0,
     as_json: AsJson = False,
     no_progress: NoProgress = False,
     debug: Debug = False,
@@ -82,9 +97,12 @@ def resume(
     """Go on with a run that was interrupted, with the job and prompts it began with."""
     from pipelines.commands import run_job
     from pipelines.launch import Options, find_run, reopen
+    from pipelines.ray.choosing import with_engine
+    from pipelines.ray.cluster import Cluster
 
     folder = find_run(run)
     options = Options(ledger, offline, workers, keep_going, None, batch_in, batch_out)
+    options = with_engine(options, engine, Cluster(address, actors, gpus, offline))
     run_job(reopen(folder), options, out=folder.path, as_json=as_json, hidden=no_progress)
 
 

@@ -26,6 +26,7 @@ from pipelines.evaluation.downstream import (
     split_task,
     train_and_test,
 )
+from pipelines.evaluation.encoding import train_encoder
 from pipelines.evaluation.fine_tuning import tuned
 from pipelines.evaluation.intrinsic import SAMPLE, measure_itself
 from pipelines.evaluation.loading import Texts, load_texts, open_evaluated
@@ -60,6 +61,7 @@ class Wanted:
         perplexity: A model of the job that texts are scored under.
         fine_tune: A model of the job that is trained on the rows and tested on real ones.
         columns: For that, the columns of prompt and completion in both.
+        encoder: A BERT-like encoder that is fine-tuned as a classifier too; empty for none.
         embedder: Gives the vectors; empty takes the job's.
     """
 
@@ -76,6 +78,7 @@ class Wanted:
     perplexity: str = ""
     fine_tune: str = ""
     columns: tuple[str, str] = ("prompt", "completion")
+    encoder: str = ""
     embedder: str = ""
 
 
@@ -113,6 +116,9 @@ def evaluate(
     task = (
         split_task(made, real, test=wanted.test) if real and made.labels and real.labels else None
     )
+    if wanted.encoder and task is None:
+        fix = "name the labels' columns with --label and --real-label"
+        raise UsageError("it needs labels in both sets", fix=fix, key="--encoder")
     with ExitStack() as stack:
         if options.ledger is None and run is not None:
             options = replace(options, ledger=run.path.parent / "ledger.sqlite")
@@ -156,6 +162,8 @@ def _check(wanted: Wanted, loaded: LoadedJob | None) -> None:
             raise UsageError("it needs a job", fix="evaluate a run folder", key=key)
         if value and not wanted.real and key != "--perplexity":
             raise UsageError("it needs real data", fix="give --real", key=key)
+    if wanted.encoder and not wanted.real:
+        raise UsageError("it needs real data", fix="give --real", key="--encoder")
     if loaded is not None:
         for stage in wanted.ablate:
             without(loaded, stage)
@@ -226,6 +234,10 @@ def _downstream(
 ) -> dict[str, JSON]:
     found = train_and_test(task, caller.embed, seeds=wanted.seeds, progress=progress)
     found["curve"] = learning_curve(task, caller.embed, seeds=wanted.seeds)
+    if wanted.encoder:
+        found["encoder"] = train_encoder(
+            task, wanted.encoder, seeds=wanted.seeds, offline=options.offline, progress=progress
+        )
     if wanted.zero_shot and loaded is not None:
         progress("the generator's own labels")
         asking = asking_of(loaded, wanted.zero_shot, task.labels)

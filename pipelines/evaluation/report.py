@@ -73,7 +73,8 @@ def flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
             own = item["without"] if "without" in item else f"{item['rows']:,} rows"
             yield from flat(_less(item), f"{name} {own}".strip())
     elif value is not None:
-        yield name, f"{value:,}" if isinstance(value, int) else str(value)
+        shown = f"{value:,}" if isinstance(value, int) else str(value)
+        yield " ".join(name.split()), shown  # a label may have line breaks
 
 
 def _less(item: Mapping[str, JSON]) -> dict[str, JSON]:

@@ -8,8 +8,12 @@ The rows are read twice. The first time MinHash finds candidates: what is kept o
 family, a hash of its text and its band keys. The second time the texts of the candidates alone are
 kept, and their true Jaccard similarity decides: no estimate ever unites two rows. Case, quotation
 marks, punctuation and spaces do not count.
+
+Texts of one template share their bands by thousands. For such a crowd what each has in common with
+all others is counted at once, and only what can be alike is compared.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import islice
@@ -17,12 +21,12 @@ from itertools import islice
 import numpy as np
 
 from pipelines.exporters.groups import Groups
+from pipelines.exporters.overlaps import Overlaps
 from pipelines.normalising import normalised
 from pipelines.rows import Row
 from pipelines.stages.dedup.index import Array
 from pipelines.stages.dedup.minhash import Hashing, chance_of_finding
 from pipelines.stages.dedup.shingling import jaccard, shingles
-from pipelines.stages.dedup.sketches import Sketches
 
 LIKE = 0.8
 """The similarity from which on the card, the report and `evaluate` call texts nearly alike."""
@@ -30,7 +34,6 @@ LIKE = 0.8
 TOGETHER = 256  # rows hashed at once
 NUM_PERM = 128
 NGRAM = 5  # characters in a shingle
-FEW = 4  # compared at once, before bounds are computed
 SURE = 0.999  # the chance that a pair at the threshold becomes a candidate
 
 
@@ -109,8 +112,6 @@ class _Index:
         self._keys: Array = np.zeros((0, self._bands), dtype=np.uint64)
         self._crowded: Array = np.zeros(0, dtype=bool)
         self._texts: dict[int, str] = {}
-        self._sketches = Sketches()
-        self._places: dict[int, int] = {}
         self._tried: set[tuple[int, int]] = set()
 
     def add(self, block: list[Row], texts: list[str], groups: Groups) -> None:
@@ -141,16 +142,18 @@ class _Index:
         for text in texts:
             number = self._numbers[_hash(text)]
             if self._crowded[number] and number not in self._texts:
-                self._places[number] = len(self._texts)
                 self._texts[number] = text
-                self._sketches.add(self._hashing.of([text])[1][0])
 
     def verify(self, groups: Groups) -> None:
         """Compare what shares a band and is not in one group yet; unite what is alike."""
+        crowded = []
         for bucket in self._buckets():
-            names = {groups.name(self._families[number]) for number in bucket.tolist()}
-            if len(names) > 1:
-                self._verify_bucket(bucket, groups)
+            if len(bucket) == 2:
+                self._compare(int(bucket[0]), int(bucket[1]), groups)
+            elif len(set(self._names(bucket.tolist(), groups))) > 1:
+                crowded.append(bucket)
+        for crowd in _connected(crowded, len(self._families)):
+            self._verify_crowd(crowd, groups)
 
     def _buckets(self) -> Iterator[Array]:
         """Numbers of texts with a band key in common, ascending; a bucket has two or more."""
@@ -162,33 +165,57 @@ class _Index:
             for run in np.flatnonzero(ends - starts > 1).tolist():
                 yield order[starts[run] : ends[run]]
 
-    def _verify_bucket(self, bucket: Array, groups: Groups) -> None:
-        owners = [groups.name(self._families[number]) for number in bucket.tolist()]
-        for position, number in enumerate(bucket.tolist()):
-            # The nearest ones first: where a bucket is full of twins, one comparison is enough.
-            self._compare(number, bucket[max(0, position - FEW) : position], groups)
-            own = groups.name(self._families[number])
-            owners[position] = own
-            others = [place for place in range(position - FEW) if owners[place] != own]
-            if others:
-                self._compare(number, self._likely(number, bucket[others]), groups)
+    def _verify_crowd(self, crowd: list[int], groups: Groups) -> None:
+        """Unite what is alike in a crowd, until all of it is in one group."""
+        names = self._names(crowd, groups)
+        (largest, many), *_ = Counter(names).most_common()
+        if many == len(crowd):
+            return
+        overlaps = Overlaps([self._texts[number] for number in crowd], NGRAM, self._threshold)
+        labels = np.unique(names, return_inverse=True)[1]
+        for place in [place for place, name in enumerate(names) if name != largest]:
+            found = overlaps.like(place)
+            while len(found := found[labels[found] != labels[place]]):
+                if self._compare(crowd[place], crowd[found[0]], groups):
+                    labels[labels == labels[found[0]]] = labels[place]
+                found = found[1:]
+            if (labels == labels[0]).all():
+                return
 
-    def _likely(self, number: int, others: Array) -> Array:
-        """Those of `others` that can reach the threshold."""
-        places = np.array([self._places[other] for other in others.tolist()], dtype=np.uint32)
-        sketch = self._hashing.of([self._texts[number]])[1][0]
-        return others[self._sketches.bounds(sketch, places) >= self._threshold - 1e-9]
+    def _compare(self, one: int, other: int, groups: Groups) -> bool:
+        """Whether two texts are in one group, after they were united if they are alike."""
+        pair = (min(one, other), max(one, other))
+        families = [self._families[number] for number in pair]
+        if groups.name(families[0]) == groups.name(families[1]):
+            return True
+        if pair in self._tried:
+            return False
+        self._tried.add(pair)
+        sets = (shingles(self._texts[number], NGRAM, "chars") for number in pair)
+        if jaccard(*sets) < self._threshold:
+            return False
+        groups.unite(*families)
+        return True
 
-    def _compare(self, number: int, others: Array, groups: Groups) -> None:
-        family = self._families[number]
-        for other in others.tolist():
-            pair = (other, number)
-            if pair in self._tried or groups.name(family) == groups.name(self._families[other]):
-                continue
-            self._tried.add(pair)
-            one, two = (shingles(self._texts[n], NGRAM, "chars") for n in pair)
-            if jaccard(one, two) >= self._threshold:
-                groups.unite(family, self._families[other])
+    def _names(self, numbers: list[int], groups: Groups) -> list[str]:
+        return [groups.name(self._families[number]) for number in numbers]
+
+
+def _connected(buckets: list[Array], texts: int) -> Iterator[list[int]]:
+    """Numbers of texts that buckets hold together, directly or by way of others, ascending."""
+    if not buckets:
+        return
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    ends = np.concatenate([bucket[1:] for bucket in buckets])
+    firsts = np.repeat([bucket[0] for bucket in buckets], [len(bucket) - 1 for bucket in buckets])
+    edges = coo_array((np.ones(len(ends), dtype=bool), (firsts, ends)), shape=(texts, texts))
+    labels = connected_components(edges, directed=False)[1]
+    order = np.argsort(labels, kind="stable")
+    for part in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
+        if len(part) > 1:
+            yield part.tolist()
 
 
 def _hash(text: str) -> bytes:

@@ -169,3 +169,14 @@ def save_classifier(folder: Path, family: str, labels: tuple[str, ...], **change
         padding_side="left" if name == "XLNet" else "right",
     ).save_pretrained(folder)
     return folder
+
+
+def save_encoder(folder: Path) -> Path:
+    """A BERT without a head, whose sentence vectors are means."""
+    name, sizes = CLASSIFIERS["bert"]
+    torch.manual_seed(0)
+    getattr(transformers, f"{name}Model")(
+        getattr(transformers, f"{name}Config")(**sizes)
+    ).save_pretrained(folder)
+    tiny_tokenizer(pad_token="<pad>").save_pretrained(folder)
+    return folder

@@ -133,6 +133,12 @@ def test_real_data_with_other_columns_are_named(folder: Path) -> None:
         (["run", "--real", "real.jsonl", "--ablate", "text"],
          "--ablate: the job cannot go without 'text': ...; fix: ..."),
         (["run", "--perplexity", "reader"], "--perplexity: unknown model 'reader'; fix: ..."),
+        (["real.jsonl", "--encoder", "embedded"],
+         "--encoder: it needs real data; fix: give --real"),
+        (["texts.jsonl", "--real", "texts.jsonl", "--encoder", "embedded"],
+         "--encoder: it needs labels in both sets; fix: ..."),
+        (["run", "--real", "real.jsonl", "--seeds", "1", "--encoder", "scripted"],
+         "a scripted encoder has nothing to train; fix: name a BERT-like encoder"),
         (["no-such-run"], "...no such run; fix: ..."),
     ],
 )  # fmt: skip
@@ -155,7 +161,7 @@ def test_a_run_without_rows_is_not_evaluated(tmp_path: Path) -> None:
 def test_the_card_section_has_every_figure(folder: Path) -> None:
     evaluation = {
         "real": {"source": "a|b.jsonl", "rows": 10},
-        "itself": {"rows": 1200, "vendi": 61.3},
+        "itself": {"rows": 1200, "vendi": 61.3, "labels": {"two\nlines": 7}},
         "downstream": {"vectors": {"real": {"accuracy": 0.75, "low": 0.7, "high": 0.8}}},
         "ablation": [{"without": "dedup", "rows": 3}],
     }
@@ -164,6 +170,7 @@ def test_the_card_section_has_every_figure(folder: Path) -> None:
     assert "| rows with text | 1,200 |" in text
     assert r"| vectors real | 75.0% \(70.0% to 80.0%\) |" in text
     assert "| dedup rows | 3 |" in text
+    assert "| labels two lines | 7 |" in text
 
 
 def test_columns_of_exchanges_are_read_together(folder: Path) -> None:

@@ -10,9 +10,10 @@ import pytest
 from exports import exported, loaded, questions, rows_of
 from pydantic import ValidationError
 
-from pipelines.exporters import HfDataset
+from pipelines.exporters import HfDataset, near
 from pipelines.exporters.groups import Groups
-from pipelines.exporters.near import unite_near_duplicates
+from pipelines.exporters.near import alike, unite_near_duplicates
+from pipelines.exporters.overlaps import Overlaps
 from pipelines.exporters.splitting import Division, Splitting
 from pipelines.rows import Row
 from pipelines.stages.dedup.shingling import jaccard, shingles
@@ -98,6 +99,62 @@ def test_a_crowded_bucket_is_grouped_in_passable_time() -> None:
     groups = Groups()
     unite_near_duplicates(lambda: iter(rows), lambda row: row.data["text"], 0.7, groups)
     assert len({groups.name(row.family) for row in rows}) == 1
+
+
+def templated_texts(count: int, seed: int) -> list[str]:
+    """Texts with most words in common, of which few are alike and most are just not."""
+    draw = random.Random(seed)
+    frame = draw.choices(WORDS, k=40)
+    return [" ".join([*frame, *draw.choices(WORDS, k=draw.randrange(6, 20))]) for _ in range(count)]
+
+
+@pytest.mark.parametrize("threshold", [0.75, 0.8])
+def test_texts_of_one_template_are_grouped_as_by_comparing_all_pairs(threshold: float) -> None:
+    texts = templated_texts(90, 3)
+    sets = [shingles(text, 5, "chars") for text in texts]
+    expected = Groups(map(str, range(len(texts))))
+    for one, other in combinations(range(len(texts)), 2):
+        if jaccard(sets[one], sets[other]) >= threshold:
+            expected.unite(str(one), str(other))
+    names = [expected.name(str(place)) for place in range(len(texts))]
+    assert alike(texts, threshold) == [
+        [place for place, own in enumerate(names) if own == name] for name in dict.fromkeys(names)
+    ]
+    assert 1 < len(set(names)) < 90
+
+
+def test_overlaps_give_the_texts_that_comparing_all_gives() -> None:
+    texts = [
+        *templated_texts(30, 1),
+        *edited_texts(30, 2),
+        "",
+        "a",
+        "\u4f60\u597d\u4e16\u754c\u4f60\u597d",
+        "e\u0301" * 9,
+    ]
+    sets = [shingles(text, 5, "chars") for text in texts]
+    overlaps = Overlaps(texts, 5, 0.7)
+    for place, own in enumerate(sets):
+        like = [n for n, other in enumerate(sets) if n != place and jaccard(own, other) >= 0.7]
+        assert overlaps.like(place).tolist() == like
+
+
+def test_a_crowd_just_under_the_threshold_is_hardly_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[float] = []
+
+    def counting(one: set[str], other: set[str]) -> float:
+        compared.append(jaccard(one, other))
+        return compared[-1]
+
+    monkeypatch.setattr(near, "jaccard", counting)
+    draw = random.Random(5)
+    frame = " ".join(draw.choices(WORDS, k=40))
+    texts = [f"{frame} {' '.join(draw.choices(WORDS, k=7))}" for _ in range(400)]
+    groups = alike(texts, 0.8)
+    assert len(groups) > 300
+    assert len(compared) < 1000  # of 79,800 pairs
 
 
 def test_case_and_punctuation_do_not_make_a_text_another() -> None:

@@ -124,11 +124,16 @@ class Seen:
         """Take in what `additions` gave, in its order."""
         self._restored += [Known(*item) for item in additions]
 
+    def restored(self) -> list[str]:
+        """Texts that were restored and are not indexed yet."""
+        return [known.text for known in self._restored]
+
     def open(self, context: Context) -> None:
         """Index the sets, and what was restored; does nothing the second time."""
         if self._pools:
             return
-        sets = Pool(self._stage.open_index(context))
+        # An engine that has compared all rows beforehand puts an index of its own there.
+        sets = Pool(context.shared("index", lambda: self._stage.open_index(context)))
         rows = Pool(sets.index.fresh())
         _fill(sets, self._stage.read_sets(context))
         _fill(rows, self._restored)
