@@ -3,13 +3,16 @@
     index = Dense().index(passages, OwnResources(embedder=open_embedder("embedded")))
     index.search(["What sound does a happy cat make?"], k=1)     # [[Hit(place=0, score=0.61)]]
 
-Every passage is compared. The vectors are float16 numbers of length 1, products of which are added
+Every passage is compared, unless a job says from how many on an index may choose which ones are.
+The vectors are float16 numbers of length 1, products of which are added
 without any rounding in float64 (22 bits each, sums below 2): a score is the same to the last bit
 whatever is searched for beside it, on every machine.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
 
 from chains.retrieval.base import (
     RETRIEVERS,
@@ -28,6 +31,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from chains.retrieval.approximate import InvertedLists
+
+LOOKED_AT = 10
+"""Candidates of an approximate index that are compared, for each hit wanted."""
+
 BATCH = 1_024
 """Texts embedded at once; in a job what was embedded is safe in the ledger after each."""
 
@@ -37,12 +45,17 @@ _QUERIES = 256
 
 @RETRIEVERS.register
 class Dense(RetrieverSettings):
-    """Cosine similarity of embeddings, by the job's embedder; every passage is compared.
+    """Cosine similarity of embeddings, by the job's embedder.
 
     The score is the cosine, up to 1. Passages at a right angle or beyond are no hits.
+
+    Attributes:
+        approximate_from: Passages from which on FAISS chooses which are compared, so that a few
+            near ones may be missed; left out, every passage is compared however many there are.
     """
 
     kind: Literal["dense"] = "dense"
+    approximate_from: Annotated[int, Field(ge=1)] | None = None
 
     def uses_embedder(self) -> bool:
         """It does."""
@@ -52,15 +65,28 @@ class Dense(RetrieverSettings):
         """The passages' vectors, from `resources.folder` where they are known.
 
         Raises:
-            UsageError: There is no embedder.
+            UsageError: There is no embedder, or FAISS is wanted and not there.
         """
-        return _DenseIndex(vectors_of([passage.text for passage in passages], resources), resources)
+        texts = [passage.text for passage in passages]
+        vectors = vectors_of(texts, resources)
+        lists = None
+        if texts and self.approximate_from is not None and len(texts) >= self.approximate_from:
+            from chains.retrieval.approximate import InvertedLists
+
+            lists = InvertedLists(vectors, resources.folder, _key(texts, resources))
+        return _DenseIndex(vectors, resources, lists)
 
 
 class _DenseIndex:
-    def __init__(self, vectors: "NDArray[np.float16]", resources: Resources) -> None:
+    def __init__(
+        self,
+        vectors: "NDArray[np.float16]",
+        resources: Resources,
+        lists: "InvertedLists | None" = None,
+    ) -> None:
         self._vectors = vectors
         self._resources = resources
+        self._lists = lists
 
     def search(self, queries: Sequence[str], k: int, without: Without = ()) -> list[list[Hit]]:
         """For each query the passages with the highest cosines."""
@@ -72,7 +98,18 @@ class _DenseIndex:
         found: list[list[Hit]] = []
         for start in range(0, len(queries), _QUERIES):
             asked = self._resources.embed(queries[start : start + _QUERIES])
-            found += nearest(self._vectors, asked, k)
+            found += self._nearest(asked, k)
+        return found
+
+    def _nearest(self, asked: "NDArray[np.float32]", k: int) -> list[list[Hit]]:
+        if self._lists is None:
+            return nearest(self._vectors, asked, k)
+        found: list[list[Hit]] = []
+        looked = min(len(self._vectors), k * LOOKED_AT)
+        for query, places in zip(asked, self._lists.candidates(asked, looked), strict=True):
+            known = sorted(int(place) for place in places if place >= 0)
+            [hits] = nearest(self._vectors[known], query[None], k)
+            found.append([Hit(known[hit.place], hit.score) for hit in hits])
         return found
 
 
@@ -80,7 +117,7 @@ def vectors_of(texts: Sequence[str], resources: Resources) -> "NDArray[np.float1
     """The texts' vectors [len(texts), dimensions], read from the folder if they were kept there."""
     import numpy as np
 
-    key = content_key("vectors", resources.embedder, texts=texts)
+    key = _key(texts, resources)
     stored = load(resources.folder, key)
     if stored is not None and len(stored.arrays.get("vectors", ())) == len(texts):
         return stored.arrays["vectors"]
@@ -92,6 +129,10 @@ def vectors_of(texts: Sequence[str], resources: Resources) -> "NDArray[np.float1
     if len(texts):
         save(resources.folder, key, {"vectors": vectors}, {"texts": len(texts)})
     return vectors
+
+
+def _key(texts: Sequence[str], resources: Resources) -> str:
+    return content_key("vectors", resources.embedder, texts=texts)
 
 
 def nearest(

@@ -247,3 +247,41 @@ def test_every_key_of_nested_retrievers_has_its_place() -> None:
     nested = RETRIEVERS.build({"kind": "mmr", "of": {"kind": "hybrid", "of": ["bm25", rerank]}})
     assert list(nested.judges()) == ["of.of.1.model"]
     assert RETRIEVERS.build({"kind": "hybrid", "of": ["bm25", "bm25"]}).uses_embedder() is False
+
+
+def test_an_approximate_index_gives_exact_scores_and_finds_nearly_all(tmp_path: Path) -> None:
+    from chains.retrieval.approximate import InvertedLists
+    from chains.retrieval.dense import _DenseIndex
+
+    centres = unit_vectors(3, 60).astype(np.float32)
+    spread = np.repeat(centres, 100, axis=0) + 0.1 * unit_vectors(4, 6_000).astype(np.float32)
+    vectors = (spread / np.linalg.norm(spread, axis=1, keepdims=True)).astype(np.float16)
+
+    class Asked(OwnResources):
+        def embed(self, texts: Sequence[str]) -> Any:
+            return vectors[[int(text) for text in texts]].astype(np.float32)
+
+    queries = [str(number) for number in range(0, 6_000, 97)]
+    exact = _DenseIndex(vectors, Asked()).search(queries, 10)
+    lists = InvertedLists(vectors, tmp_path, "key")
+    found = _DenseIndex(vectors, Asked(), lists).search(queries, 10)
+    kept = _DenseIndex(vectors, Asked(), InvertedLists(vectors, tmp_path, "key"))
+    assert kept.search(queries, 10) == found
+    scores = {place: dict(hits) for place, hits in enumerate(exact)}
+    same = [(hit.place in scores[q]) for q, hits in enumerate(found) for hit in hits]
+    assert all(
+        hit.score == scores[q][hit.place]
+        for q, hits in enumerate(found)
+        for hit in hits
+        if hit.place in scores[q]
+    )
+    assert sum(same) / len(same) > 0.95
+
+
+def test_few_passages_are_all_compared() -> None:
+    resources = OwnResources(embedder=ScriptedEmbedder())
+    exact = Dense().index(passages(*TEXTS), resources).search(["A glad cat"], 3)
+    for least in (1, 5):
+        index = Dense(approximate_from=least).index(passages(*TEXTS), resources)
+        assert index.search(["A glad cat"], 3) == exact
+    assert Dense(approximate_from=1).index([], resources).search(["A glad cat"], 3) == [[]]
