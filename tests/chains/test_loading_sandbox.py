@@ -2,6 +2,7 @@ import io
 import os
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -163,6 +164,30 @@ def test_pages_that_refer_to_themselves_end(reader: Reader) -> None:
     begun = time.monotonic()
     assert reason_or_text(reader, looping, "a.pdf") in {"text", "malformed", "truncated"}
     assert time.monotonic() - begun < 30
+
+
+def packed_twice(drawn: bytes, megabytes: int) -> bytes:
+    """A PDF of one page whose content is packed twice, with so many megabytes of spaces behind."""
+    packer = zlib.compressobj(9)
+    spaces = (packer.compress(b" " * (1 << 20)) for _ in range(megabytes))
+    packed = zlib.compress(packer.compress(drawn) + b"".join(spaces) + packer.flush(), 9)
+    plain = pdf("One.")
+    begin, end = plain.index(b"stream\n") + len(b"stream\n"), plain.index(b"\nendstream")
+    head, _, length = plain[:begin].rpartition(b"/Length ")
+    rest = length.lstrip(b"0123456789")
+    filters = b"/Filter [ /FlateDecode /FlateDecode ] /Length %d" % len(packed)
+    return head + filters + rest + packed + plain[end:]
+
+
+def test_a_page_of_few_bytes_that_unpacks_to_a_gigabyte_is_not_unpacked(reader: Reader) -> None:
+    drawn = b"BT /F 12 Tf 9 9 Td (One.) Tj ET"
+    assert reader.read(packed_twice(drawn, 1), "a.pdf").text == "One."
+    bomb = packed_twice(drawn, 1 << 10)
+    assert len(bomb) < 5_000
+    begun = time.monotonic()
+    assert reason_or_text(reader, bomb, "a.pdf") in {"empty", "malformed", "too_much_memory"}
+    assert time.monotonic() - begun < 20
+    assert reader.read(pdf("Next."), "b.pdf").text == "Next."
 
 
 @pytest.mark.parametrize(
