@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +28,10 @@ ROW = {
     "id": 7, "q": "When?", "topic": "tea", "context": "Tea is hot.", "question": "What is hot?",
     "answer": "Tea.", "text": "Tea is hot.", "questions": ["Why?"], "label": "good",
     "sentence": "A gem.", "chosen": "Tea.", "rejected": "Ice.", "prompt": "Ask.",
-    "passages": [{"text": "Tea is hot."}],
+    "passages": [{"text": "Tea is hot."}], "aspect": "price", "instruction": "Name a drink.",
+    "related": {"text": "Ice is cold.", "document": "ice.md", "start": 0, "end": 12},
 }  # fmt: skip
-MODELS = {name: {"model": "scripted"} for name in ("writer", "en_fr", "fr_en")}
+MODELS = {name: {"model": "scripted"} for name in ("writer", "en_fr", "fr_en", "detector", "nli")}
 SECTIONS = {"sources.md": "sources", "stages.md": "stages", "exports.md": "exports"}
 """Pages -> the sections of a job that their examples are items of."""
 
@@ -55,6 +58,11 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("questions.jsonl", "rows.jsonl", "answers.jsonl", "reviews/train.jsonl", *sets):
         (tmp_path / name).write_text(json.dumps(ROW) + "\n")
     (tmp_path / "faq.csv").write_text("q,a\nWhen?,Now.\n")
+    (tmp_path / "reviews.csv").write_text(f"label,year,text\ngood,2024,{'tea ' * 9}\n")
+    (tmp_path / "examples.jsonl").write_text(json.dumps(ROW) + "\n")
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as shop:
+        shop.execute("CREATE TABLE faq AS SELECT 1 AS id, 'Tea is hot.' AS text")
+        shop.commit()
     for module in ("my_module", "my_parts"):
         (tmp_path / f"{module}.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
