@@ -2,7 +2,7 @@
 
     settings = Bm25(k1=1.2)                         # in a job: retriever: {kind: bm25, k1: 1.2}
     index = settings.index([Passage("Cats purr.", "pets.md", 0, 10)])
-    index.search(["Why do cats purr?"], k=3)        # [[Hit(place=0, score=0.23)]]
+    index.search(["Why do cats purr?"], k=3)        # [[Hit(place=0, score=0.26)]]
 
 A new retriever is one file beside this one: a `RetrieverSettings` class that makes an `Index`. The
 LangChain face (`chains.retrieval.retriever`), batches and the stage `retrieve` come with it.

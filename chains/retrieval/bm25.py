@@ -1,7 +1,7 @@
 """BM25: passages by the words they share with a query, rare words counting more.
 
 cats, dogs = Passage("Cats purr.", "pets.md", 0, 10), Passage("Dogs bark.", "pets.md", 11, 21)
-Bm25().index([cats, dogs]).search(["CATS?", "fish"], k=2)      # [[Hit(place=0, score=0.27)], []]
+Bm25().index([cats, dogs]).search(["CATS?", "fish"], k=2)      # [[Hit(place=0, score=0.36)], []]
 """
 
 import re
@@ -67,7 +67,8 @@ class Bm25(RetrieverSettings):
     The score is the sum over the query's words of
     idf(w) f / (f + k1 (1 - b + b length / mean length)) with
     idf(w) = ln(1 + (N - n + 0.5) / (n + 0.5)), where f is the word's count in the passage and n the
-    number of the N passages that have it. A word that the query repeats counts each time.
+    number of the N passages that have it. A word that the query repeats counts each time. The
+    defaults are those of Trotman, Jia and Crane (2012).
 
     Attributes:
         k1: How slowly repeated words cease to add to the score.
@@ -75,8 +76,8 @@ class Bm25(RetrieverSettings):
     """
 
     kind: Literal["bm25"] = "bm25"
-    k1: Annotated[float, Field(ge=0, le=100)] = 1.5
-    b: Annotated[float, Field(ge=0, le=1)] = 0.75
+    k1: Annotated[float, Field(ge=0, le=100)] = 0.9
+    b: Annotated[float, Field(ge=0, le=1)] = 0.4
 
     def index(self, passages: Sequence[Passage], resources: Resources = NOTHING) -> Index:
         """An index of the passages' words; their documents' names are not searched.

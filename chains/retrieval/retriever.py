@@ -3,7 +3,7 @@
     retriever = open_retriever(Bm25(), passages, k=3)
     retriever.invoke("Why do cats purr?")
     # [Document("Cats purr.", metadata={"document": "pets.md", "start": 0, "end": 10,
-    #                                   "score": 0.23})]
+    #                                   "score": 0.3})]
 
 It goes wherever LangChain takes a retriever: `{"context": retriever} | prompt | model`.
 """

@@ -15,7 +15,7 @@ def passages(*texts: str) -> list[Passage]:
     return [Passage(text, f"{number}.md", 0, len(text)) for number, text in enumerate(texts)]
 
 
-def by_hand(texts: list[str], query: str, k1: float = 1.5, b: float = 0.75) -> list[float]:
+def by_hand(texts: list[str], query: str, k1: float = 0.9, b: float = 0.4) -> list[float]:
     """BM25 as its formula says, term by term."""
     corpus = [words(text) for text in texts]
     mean = sum(map(len, corpus)) / len(corpus)
@@ -34,7 +34,7 @@ def by_hand(texts: list[str], query: str, k1: float = 1.5, b: float = 0.75) -> l
 TEXTS = ["The cat sat on the mat.", "Cats and a cat.", "A dog barks.", "Birds sing songs at dawn."]
 
 
-@pytest.mark.parametrize("settings", [{}, {"k1": 0.9, "b": 0.4}, {"k1": 0, "b": 0}])
+@pytest.mark.parametrize("settings", [{}, {"k1": 1.5, "b": 0.75}, {"k1": 0, "b": 0}])
 @pytest.mark.parametrize("query", ["cat", "the CAT barks", "cat cat dawn", "songs, songs; dog"])
 def test_scores_are_those_of_the_formula(query: str, settings: dict[str, float]) -> None:
     hits = Bm25(**settings).index(passages(*TEXTS)).search([query], k=4)[0]
@@ -139,7 +139,7 @@ def test_a_kept_index_finds_what_a_new_one_finds(
     queries = ["the CAT barks", "songs at dawn", "zebra", ""]
     new = Bm25().index(passages(*TEXTS), kept).search(queries, 4)
     assert new == Bm25().index(passages(*TEXTS)).search(queries, 4)
-    other = Bm25(k1=0.9).index(passages(*TEXTS), kept).search(queries, 4)
+    other = Bm25(k1=1.5).index(passages(*TEXTS), kept).search(queries, 4)
     assert other != new
     more = Bm25().index(passages(*TEXTS, "A cat."), kept).search(["cat"], 9)[0]
     assert 4 in {hit.place for hit in more}

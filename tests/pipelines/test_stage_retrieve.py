@@ -141,7 +141,7 @@ def test_documents_that_cannot_be_searched_are_reported(
 def test_a_retriever_is_a_name_or_a_mapping() -> None:
     assert stage(retriever="bm25") == stage(retriever={"kind": "bm25"}) == stage()
     dumped = stage(retriever={"kind": "bm25", "k1": 2}).model_dump(mode="json")
-    assert dumped["retriever"] == {"kind": "bm25", "k1": 2.0, "b": 0.75}
+    assert dumped["retriever"] == {"kind": "bm25", "k1": 2.0, "b": 0.4}
     assert STAGES.build(dumped) == stage(retriever={"kind": "bm25", "k1": 2})
     with pytest.raises(UsageError, match="write 'bm25'"):
         stage(retriever="bm52")
