@@ -124,6 +124,32 @@ class RetrieverSettings(BaseModel):
         }
 
 
+Reorder = Callable[[Sequence[str], list[list[Hit]], int], list[list[Hit]]]
+"""Takes queries and the hits of each, and gives at most so many of each in a new order."""
+
+
+class SecondLook:
+    """An index that orders anew what another one finds.
+
+    Args:
+        inner: The other one.
+        depth: How many of its hits are looked at, or as many as are wanted if more.
+        reorder: Orders them.
+    """
+
+    def __init__(self, inner: Index, depth: int, reorder: Reorder) -> None:
+        self._inner = inner
+        self._depth = depth
+        self._reorder = reorder
+
+    def search(self, queries: Sequence[str], k: int, without: Without = ()) -> list[list[Hit]]:
+        """For each query some of what the other index found, in the new order."""
+        if k < 1:
+            return [[] for _ in queries]
+        found = self._inner.search(queries, max(k, self._depth), without)
+        return self._reorder(queries, found, k)
+
+
 RETRIEVERS: Registry[RetrieverSettings] = Registry("retriever")
 
 

@@ -17,7 +17,7 @@ from chains.retrieval.base import (
     Index,
     Passage,
     RetrieverSettings,
-    Without,
+    SecondLook,
 )
 from chains.retrieval.hybrid import Hybrid
 from chains.retrieval.resources import NOTHING, Resources
@@ -60,31 +60,17 @@ class Mmr(RetrieverSettings):
 
     def index(self, passages: Sequence[Passage], resources: Resources = NOTHING) -> Index:
         """The retriever's index, with the texts to be compared."""
-        inner = self.of.index(passages, resources)
-        return _MmrIndex(self, inner, [passage.text for passage in passages], resources)
 
+        def reorder(queries: Sequence[str], found: list[list[Hit]], k: int) -> list[list[Hit]]:
+            places = sorted({hit.place for hits in found for hit in hits})
+            vectors = resources.embed([passages[place].text for place in places])
+            rows = {place: row for row, place in enumerate(places)}
+            return [
+                diversified(hits, vectors[[rows[hit.place] for hit in hits]], self.lambda_, k)
+                for hits in found
+            ]
 
-class _MmrIndex:
-    def __init__(
-        self, settings: Mmr, inner: Index, texts: Sequence[str], resources: Resources
-    ) -> None:
-        self._settings = settings
-        self._inner = inner
-        self._texts = texts
-        self._resources = resources
-
-    def search(self, queries: Sequence[str], k: int, without: Without = ()) -> list[list[Hit]]:
-        """For each query some of what the retriever found, in the order they are taken."""
-        if k < 1:
-            return [[] for _ in queries]
-        found = self._inner.search(queries, max(k, self._settings.depth), without)
-        places = sorted({hit.place for hits in found for hit in hits})
-        vectors = self._resources.embed([self._texts[place] for place in places])
-        rows = {place: row for row, place in enumerate(places)}
-        return [
-            diversified(hits, vectors[[rows[hit.place] for hit in hits]], self._settings.lambda_, k)
-            for hits in found
-        ]
+        return SecondLook(self.of.index(passages, resources), self.depth, reorder)
 
 
 def diversified(

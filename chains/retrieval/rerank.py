@@ -8,7 +8,6 @@ passage, with one output (as MS MARCO cross-encoders have) or with a label for w
 
 import logging
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -21,7 +20,7 @@ from chains.retrieval.base import (
     Judge,
     Passage,
     RetrieverSettings,
-    Without,
+    SecondLook,
     by_rank,
 )
 from chains.retrieval.bm25 import Bm25
@@ -61,53 +60,27 @@ class Rerank(RetrieverSettings):
 
     def index(self, passages: Sequence[Passage], resources: Resources = NOTHING) -> Index:
         """The retriever's index, with the texts to be read again."""
-        inner = self.of.index(passages, resources)
-        return _RerankIndex(self, inner, [passage.text for passage in passages], resources)
 
+        def reorder(queries: Sequence[str], found: list[list[Hit]], k: int) -> list[list[Hit]]:
+            asked = zip(queries, found, strict=True)
+            pairs = [(query, passages[hit.place].text) for query, hits in asked for hit in hits]
+            scores = iter(self._judged(pairs, resources))
+            return [_ranked([(hit, next(scores)) for hit in hits])[:k] for hits in found]
 
-class _RerankIndex:
-    def __init__(
-        self, settings: Rerank, inner: Index, texts: Sequence[str], resources: Resources
-    ) -> None:
-        self._settings = settings
-        self._inner = inner
-        self._texts = texts
-        self._resources = resources
+        return SecondLook(self.of.index(passages, resources), self.depth, reorder)
 
-    def search(self, queries: Sequence[str], k: int, without: Without = ()) -> list[list[Hit]]:
-        """For each query the best of those that the retriever found."""
-        if k < 1:
-            return [[] for _ in queries]
-        found = self._inner.search(queries, max(k, self._settings.depth), without)
-        scores = self._judged(
-            [
-                (query, self._texts[hit.place])
-                for query, hits in zip(queries, found, strict=True)
-                for hit in hits
-            ]
-        )
-        starts = [0]
-        for hits in found:
-            starts.append(starts[-1] + len(hits))
-        return [
-            _ranked(hits, scores[start:end])[:k]
-            for hits, (start, end) in zip(found, pairwise(starts), strict=True)
-        ]
-
-    def _judged(self, pairs: Sequence[tuple[str, str]]) -> list[float | None]:
-        model, label = self._settings.model, self._settings.label
-        scores = self._resources.judge(model, label, pairs) if pairs else []
+    def _judged(self, pairs: Sequence[tuple[str, str]], resources: Resources) -> list[float | None]:
+        scores = resources.judge(self.model, self.label, pairs) if pairs else []
         unread = sum(score is None for score in scores)
         if unread:
             _log.warning(
                 "%d of %d pairs could not be judged by '%s': shorter passages may fit its window",
                 unread,
                 len(scores),
-                model,
+                self.model,
             )
         return scores
 
 
-def _ranked(hits: Sequence[Hit], scores: Sequence[float | None]) -> list[Hit]:
-    judged = zip(hits, scores, strict=True)
+def _ranked(judged: Sequence[tuple[Hit, float | None]]) -> list[Hit]:
     return sorted((Hit(h.place, s) for h, s in judged if s is not None), key=by_rank)

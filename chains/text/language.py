@@ -9,6 +9,7 @@ the wheel, no pickle, nothing downloaded.
 
 import re
 from collections.abc import Callable
+from functools import cache
 
 Scores = dict[str, float]
 ScoreLanguages = Callable[[str], Scores]
@@ -36,11 +37,12 @@ LANGUAGES = tuple(
 """ISO 639 codes that are told apart."""
 
 
+@cache
 def open_language_scores() -> ScoreLanguages:
     """A function from a text to the probability of each language, the likeliest first.
 
-    Loading the model takes about a second, a call about 0.1 ms. A text without a known n-gram gives
-    all languages the same.
+    Loading the model takes about a second, once in a process, a call about 0.1 ms. A text without a
+    known n-gram gives all languages the same.
     """
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 

@@ -108,7 +108,6 @@ class Documents(Source):
 
     def _read(self, view: SourceView) -> Iterator[Seed | BadSeed]:
         cut = cutter(self.split, view)
-        language = find_language()
         seen: dict[str, str] = {}
         with Reader(Limits(seconds=self.max_seconds, pages=self.max_pages)) as reader:
             for file in self._files(view):
@@ -120,7 +119,7 @@ class Documents(Source):
                     reading = reader.read(data, file.name)
                     self._refuse_twin(reading, file.name, seen)
                     sha = hashlib.sha256(data).hexdigest()
-                    tongue = language(reading.text)
+                    tongue = find_language(reading.text)
                     about = about_document(reading, _format(file.name), sha, tongue)
                     yield from document_rows(reading, file.name, about, cut)
                 except Unreadable as bad:

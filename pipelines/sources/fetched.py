@@ -157,7 +157,6 @@ class FetchedSource(Source):
 
     def _read(self, web: "Web", view: SourceView) -> Iterator[Seed | BadSeed]:
         cut = cutter(self.split, view)
-        language = find_language()
         with Reader(Limits()) as reader:
             for document in self.documents(web):
                 if isinstance(document, BadSeed):
@@ -165,7 +164,7 @@ class FetchedSource(Source):
                     continue
                 try:
                     reading = document.reading(reader)
-                    tongue = language(reading.text)
+                    tongue = find_language(reading.text)
                     sha = document.page.sha256
                     about = about_document(reading, document.format(), sha, tongue)
                     yield from document_rows(

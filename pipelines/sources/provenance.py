@@ -7,8 +7,6 @@ All keys are there in every row, null where nothing is known, so that exports ha
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
-from functools import lru_cache
 
 from chains.loading.base import Reading
 from pipelines.rows import JSON
@@ -20,25 +18,14 @@ _LOOKED_AT = 20_000  # characters; what follows would change no judgement
 _LEAST_EVIDENCE = 20  # letters that a judgement must rest on
 
 
-@lru_cache(maxsize=1)
-def find_language() -> Callable[[str], str | None]:
-    """A function from a text to its ISO 639 code; None where too few letters tell.
+def find_language(text: str) -> str | None:
+    """The ISO 639 code of a text's language; None where too few letters tell."""
+    from chains.text.language import evidence, open_language_scores
 
-    The model is loaded, which takes a second, when the first text comes, once in a process.
-    """
-    from chains.text.language import ScoreLanguages, evidence, open_language_scores
-
-    opened: list[ScoreLanguages] = []
-
-    def language(text: str) -> str | None:
-        beginning = text[:_LOOKED_AT]
-        if evidence(beginning) < _LEAST_EVIDENCE:
-            return None
-        if not opened:
-            opened.append(open_language_scores())
-        return next(iter(opened[0](beginning)))
-
-    return language
+    beginning = text[:_LOOKED_AT]
+    if evidence(beginning) < _LEAST_EVIDENCE:
+        return None
+    return next(iter(open_language_scores()(beginning)))
 
 
 def about_document(reading: Reading, name: str, sha: str, language: str | None) -> dict[str, JSON]:

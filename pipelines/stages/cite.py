@@ -16,14 +16,14 @@ import math
 from collections.abc import Generator, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from chains.calls import Call, Message
 from chains.decoding.score import Score
 from chains.text.sentences import sentences
 from pipelines.rows import JSON, Fault, Rejection, Row
 from pipelines.stages.base import STAGES, Ask, Context, Embed, JobView, ModelStage, Work
-from pipelines.stages.columns import read_text
+from pipelines.stages.columns import SourceColumns, listed, read_text
 from pipelines.stages.judging.answers import check_head, logprob_of, open_head
 from pipelines.stages.judging.entailment import entailing
 from pipelines.stages.supporting import Place, Said, places, sources
@@ -63,7 +63,7 @@ class Cite(ModelStage):
 
     kind: Literal["cite"] = "cite"
     field: Annotated[str, Field(min_length=1)]
-    against: str | tuple[str, ...] = "context"
+    against: SourceColumns = "context"
     query: str = ""
     min_share: Annotated[float, Field(ge=0, le=1)] = 0.6
     min_similarity: Annotated[float, Field(ge=-1, le=1)] | None = 0.75
@@ -71,13 +71,6 @@ class Cite(ModelStage):
     label: str = ""
     min_entailment: Annotated[float, Field(ge=0, le=1)] = 0.5
     adds: Annotated[str, Field(min_length=1)] = "citations"
-
-    @field_validator("against")
-    @classmethod
-    def _names_columns(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        if not value or not all(value):
-            raise ValueError("name the column that holds the source")
-        return value
 
     @model_validator(mode="after")
     def _label_has_a_model(self) -> Self:
@@ -88,7 +81,7 @@ class Cite(ModelStage):
 
     def columns_needed(self) -> set[str]:
         """The text, the source and the query."""
-        return {self.field, *self._against(), *filter(None, [self.query])}
+        return {self.field, *listed(self.against), *filter(None, [self.query])}
 
     def columns_added(self) -> set[str]:
         """The citations."""
@@ -109,7 +102,7 @@ class Cite(ModelStage):
         """The row with its citations, or its rejection with the first sentence without one."""
         text = read_text(row, self.field)
         query = read_text(row, self.query) if self.query else ""
-        source = sources(row, self._against())
+        source = sources(row, listed(self.against))
         for fault in (text, query, source):
             if isinstance(fault, Fault):
                 return [Rejection(row, fault.reason, fault.detail)]
@@ -197,9 +190,6 @@ class Cite(ModelStage):
                 detail = {"sentence": sentence.content, "probability": chance}
                 return Fault("not_entailed", detail)
         return None
-
-    def _against(self) -> tuple[str, ...]:
-        return (self.against,) if isinstance(self.against, str) else self.against
 
 
 def _rank(one: _Found) -> tuple[float, int, int]:

@@ -3,11 +3,30 @@
 read_text(row, "question")  ->  "When does it open?"
 read_text(row, "number")    ->  Fault("not_text", {"column": "number", "found": "int"})
 strings([{"text": "At nine.", "score": 3.1}])  ->  "At nine.", "3.1"
+listed("context")                              ->  ("context",)
 """
 
 from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from pipelines.rows import JSON, Fault, Row
+
+
+def _names_columns(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    if not value or not all(value):
+        raise ValueError("name the column that holds the source")
+    return value
+
+
+SourceColumns = Annotated[str | tuple[str, ...], AfterValidator(_names_columns)]
+"""Annotation of a field that names the column with the source of a text, or several."""
+
+
+def listed(columns: str | tuple[str, ...]) -> tuple[str, ...]:
+    """One column or several, as several."""
+    return (columns,) if isinstance(columns, str) else columns
 
 
 def read_text(row: Row, column: str) -> str | Fault:

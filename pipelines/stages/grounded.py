@@ -15,12 +15,12 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from pipelines.numbers import numbers
 from pipelines.rows import JSON, Fault, Row
 from pipelines.stages.base import STAGES, Filter
-from pipelines.stages.columns import read_text, strings
+from pipelines.stages.columns import SourceColumns, listed, read_text, strings
 
 _WORD = re.compile(r"[^\W\d_]+")
 _APOSTROPHE = re.compile(r"['’](?:s|re|ve|ll|d|m|t)\b", re.I)  # noqa: RUF001
@@ -68,30 +68,23 @@ class Grounded(Filter):
 
     kind: Literal["grounded"] = "grounded"
     field: Annotated[str, Field(min_length=1)]
-    against: str | tuple[str, ...] = "context"
+    against: SourceColumns = "context"
     min_share: Annotated[float, Field(ge=0, le=1)] = 0.6
     beyond: str = ""
 
-    @field_validator("against")
-    @classmethod
-    def _names_columns(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        if not value or not all(value):
-            raise ValueError("name the column that holds the source")
-        return value
-
     def columns_needed(self) -> set[str]:
         """The column to check and those with the source."""
-        return {self.field, *self._sources(), *([self.beyond] if self.beyond else [])}
+        return {self.field, *listed(self.against), *([self.beyond] if self.beyond else [])}
 
     def fault(self, row: Row) -> Fault | None:
         """`not_grounded` with the share found and what is missing, or `nothing_new`."""
         text = read_text(row, self.field)
         if isinstance(text, Fault):
             return text
-        missing_columns = [column for column in self._sources() if column not in row.data]
+        missing_columns = [column for column in listed(self.against) if column not in row.data]
         if missing_columns:
             return Fault("missing_column", {"column": missing_columns[0]})
-        source = "\n".join(s for column in self._sources() for s in strings(row.data[column]))
+        source = "\n".join(s for column in listed(self.against) for s in strings(row.data[column]))
         share, missing = unsupported(text, source)
         strange = sorted(numbers(text) - numbers(source))
         if share < self.min_share or strange:
@@ -106,9 +99,6 @@ class Grounded(Filter):
         """Whether `text` has a content word or a number that `said` has not."""
         before = "\n".join(strings(said))
         return bool(unsupported(text, before)[1] or numbers(text) - numbers(before))
-
-    def _sources(self) -> tuple[str, ...]:
-        return (self.against,) if isinstance(self.against, str) else self.against
 
 
 def unsupported(text: str, source: str) -> tuple[float, list[str]]:

@@ -17,13 +17,13 @@ from collections.abc import Generator, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from chains.text.sentences import sentences
 from pipelines.numbers import numbers
 from pipelines.rows import JSON, Fault, Rejection, Row
 from pipelines.stages.base import STAGES, Context, Embed, ModelStage, Work
-from pipelines.stages.columns import read_text, strings
+from pipelines.stages.columns import SourceColumns, listed, read_text, strings
 from pipelines.stages.grounded import content_words, stem
 
 _NAME = re.compile(r"(?<![.!?:\"“(\n] )(?<!^)(?<=\s)[A-ZÀ-ÖØ-Þ][\w’'\-]*[\w]")  # noqa: RUF001
@@ -59,23 +59,16 @@ class Claims(ModelStage):
 
     kind: Literal["claims"] = "claims"
     field: Annotated[str, Field(min_length=1)]
-    against: str | tuple[str, ...] = "context"
+    against: SourceColumns = "context"
     min_share: Annotated[float, Field(ge=0, le=1)] = 0.6
     similarity: Annotated[float, Field(ge=-1, le=1)] | None = 0.7
     max_unsupported: Annotated[int, Field(ge=0)] = 0
     action: Literal["reject", "flag"] = "reject"
     adds: str = ""
 
-    @field_validator("against")
-    @classmethod
-    def _names_columns(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        if not value or not all(value):
-            raise ValueError("name the column that holds the source")
-        return value
-
     def columns_needed(self) -> set[str]:
         """The column to check and those with the source."""
-        return {self.field, *self._sources()}
+        return {self.field, *listed(self.against)}
 
     def columns_added(self) -> set[str]:
         """The column of claims, where the stage flags."""
@@ -90,10 +83,12 @@ class Claims(ModelStage):
         text = read_text(row, self.field)
         if isinstance(text, Fault):
             return [Rejection(row, text.reason, text.detail)]
-        missing = [column for column in self._sources() if column not in row.data]
+        missing = [column for column in listed(self.against) if column not in row.data]
         if missing:
             return [Rejection(row, "missing_column", {"column": missing[0]})]
-        source = "\n\n".join(s for column in self._sources() for s in strings(row.data[column]))
+        source = "\n\n".join(
+            s for column in listed(self.against) for s in strings(row.data[column])
+        )
         places = sentences(source)
         found = [claim for s in sentences(text) if (claim := self._doubt(s, source, places))]
         if self.similarity is not None and places:
@@ -134,9 +129,6 @@ class Claims(ModelStage):
 
     def _event(self, found: Sequence[JSON]) -> dict[str, JSON] | None:
         return {"stage": self.name, "unsupported": len(found)} if found else None
-
-    def _sources(self) -> tuple[str, ...]:
-        return (self.against,) if isinstance(self.against, str) else self.against
 
 
 def _best_share(words: set[str], places: Sequence[str]) -> float:
