@@ -42,11 +42,12 @@ class _Pick(NamedTuple):
 class Related(SearchStage):
     """Add a related passage, or reject a row that has none.
 
-    Of the candidates that fit, the one is taken whose shared rare words weigh most: the sum of
+    Of the candidates that fit, those are taken whose shared rare words weigh most: the sum of
     their inverse document frequencies, ln(passages / passages with the word).
 
     Attributes:
         field: The column with the row's passage.
+        k: How many related passages are taken at most, each into a row of its own.
         other_document: Take passages of other documents only; else any that do not overlap with the
             row's own.
         min_similarity: The least cosine, -1 to 1, of the embeddings of both passages.
@@ -60,6 +61,7 @@ class Related(SearchStage):
 
     kind: Literal["related"] = "related"
     field: Annotated[str, Field(min_length=1)] = "context"
+    k: Annotated[int, Field(ge=1)] = 1
     other_document: bool = False
     min_similarity: Annotated[float, Field(ge=-1, le=1)] = 0.2
     max_similarity: Annotated[float, Field(ge=-1, le=1)] = 0.9
@@ -91,13 +93,20 @@ class Related(SearchStage):
             if isinstance(text, Fault):
                 yield Rejection(row, text.reason, text.detail)
             else:
-                yield self._outcome(row, text, next(found), context)
+                yield from self._outcomes(row, text, next(found), context)
 
-    def _outcome(self, row: Row, text: str, hits: list[Hit], context: Context) -> Outcome:
+    def _outcomes(
+        self, row: Row, text: str, hits: list[Hit], context: Context
+    ) -> Iterator[Outcome]:
         fits = self._fitting(row, text, hits, context)
         if not fits:
-            return Rejection(row, "no_related", {"candidates": len(hits)})
-        pick = max(fits, key=lambda one: (one.weight, one.similarity))
+            yield Rejection(row, "no_related", {"candidates": len(hits)})
+        best = sorted(fits, key=lambda one: (-one.weight, -one.similarity))[: self.k]
+        for place, pick in enumerate(best):
+            target = row.child(self.name, place) if self.k > 1 else row
+            yield self._beside(target, pick)
+
+    def _beside(self, row: Row, pick: _Pick) -> Row:
         where = dict(zip(Passage._fields[1:], pick.passage[1:], strict=True))
         columns: dict[str, JSON] = {self.adds: pick.passage.text, self.bridge: list(pick.bridge)}
         columns |= {f"{self.adds}_{name}": value for name, value in where.items()}

@@ -100,6 +100,20 @@ def test_a_file_is_measured_and_written_where_one_says(folder: Path) -> None:
     }  # fmt: skip
 
 
+def test_an_encoder_is_fine_tuned_on_synthetic_and_on_real_rows(folder: Path) -> None:
+    records = [json.loads(line) for line in (folder / "real.jsonl").read_text().splitlines()][:64]
+    write(folder / "some.jsonl", records)
+    write(folder / "made.jsonl", [{**row, "text": "So: " + row["text"]} for row in records])
+    words = ["evaluate", "made.jsonl", "--real", "some.jsonl", "--embedder", "scripted", "--seeds",
+             "1", "--encoder", "embedded", "--out", "encoder.json"]  # fmt: skip
+    ended = textmill(folder, *words)
+    assert ended.code == 0, ended.err
+    found = json.loads((folder / "encoder.json").read_text())["downstream"]["encoder"]
+    assert found["synthetic"]["accuracy"] == found["real"]["accuracy"] == 1.0
+    assert found["recovered"] == 1.0
+    assert "encoder" in ended.out
+
+
 def test_real_data_with_other_columns_are_named(folder: Path) -> None:
     ended = textmill(
         folder, "evaluate", "run", "--real", "texts.jsonl", "--real-text", "said",

@@ -75,6 +75,17 @@ def test_a_related_passage_shares_a_rare_name(folder: Path) -> None:
     assert found.history[-1]["document"] == "welcome.md"
 
 
+def test_several_related_passages_give_a_row_each_the_rarest_bridge_first(folder: Path) -> None:
+    rows = [row(context=OPENS, document="opens.md", start=0, end=len(OPENS))]
+    several = stage("related", folder, k=3, rare=0.5, max_similarity=1.0)
+    found = outcomes(several, rows, Letters(several))
+    assert [each.data["related"] for each in found if isinstance(each, Row)] == [COPY, CANTEEN]
+    assert [each.id == rows[0].id for each in found if isinstance(each, Row)] == [True, False]
+    single = stage("related", folder, rare=0.5, max_similarity=1.0)
+    alone = outcomes(single, rows, Letters(single))
+    assert [each.data["related"] for each in alone if isinstance(each, Row)] == [COPY]
+
+
 @pytest.mark.parametrize(
     "settings",
     [
