@@ -16,9 +16,9 @@ from chains.decoding.guide import GuideSettings
 from chains.decoding.length import LengthGuide
 from chains.text.measuring import CountTokens, measure
 from chains.text.sentences import sentence_ends
+from pipelines.drawing.targets import drawn
 from pipelines.length import Length, Window
 from pipelines.rows import JSON, Fault
-from pipelines.targets import drawn
 
 WORDS_PER_TOKEN = 0.75
 """Models know nothing of their tokens: a wording says words. A usual ratio for English text."""

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from chains.decoding import Decoding
 from chains.text.measuring import CountTokens, Unit, measure
+from pipelines.drawing.targets import AnyTarget, greatest
 from pipelines.rows import JSON, Fault
-from pipelines.targets import AnyTarget, Distribution
 from prompts.errors import UsageError
 
 Layer = Literal["wording", "minimum", "pull", "maximum", "trim"]
@@ -130,7 +130,7 @@ class Length(Window):
         Raises:
             UsageError: It cannot, or the two settings contradict each other.
         """
-        target = self.target.most() if isinstance(self.target, Distribution) else self.target
+        target = self.target and greatest(self.target)
         needed = target or self.min  # at least one token for each word or sentence
         if decoding.max_tokens < needed:
             problem = f"{decoding.max_tokens} tokens do not hold {needed} {self.unit}"

@@ -30,6 +30,7 @@ from chains.decoding import STRATEGIES, Decoding
 from chains.models.spec import ModelSpec
 from chains.retrieval import RETRIEVERS, RetrieverSettings
 from pipelines.cli import app
+from pipelines.drawing import DISTRIBUTIONS
 from pipelines.exporters import EXPORTERS, Exporter
 from pipelines.exporters.formats import FORMATS, ROWS
 from pipelines.exporters.splitting import Splitting
@@ -39,7 +40,6 @@ from pipelines.length import Length
 from pipelines.quota import Quota
 from pipelines.sources import SOURCES, Source
 from pipelines.sources.covering import Sample
-from pipelines.sources.distributions import DISTRIBUTIONS
 from pipelines.sources.fetched import Fetch
 from pipelines.sources.passages import Split
 from pipelines.sources.where import Bounds

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from chains.engine.base import ROWS
-from chains.engine.keys_values import Segment, up_to
+from chains.engine.keys_values import LANES, Segment, up_to
 from chains.engine.reading import Piece, Reading, chunks, passes
 
 if TYPE_CHECKING:
     from chains.engine.attention_engine import AttentionEngine, Chain
+
+HELD = 8192
+"""Tokens of prompts and targets whose keys and values are held at once, more or less."""
 
 
 class Pair(NamedTuple):
@@ -60,12 +63,13 @@ def score_pairs(engine: "AttentionEngine", pairs: Sequence[Pair]) -> list[list[f
         pairs: Prompts and targets; a target without tokens gives an empty list.
     """
     found: list[list[float]] = [[] for _ in pairs]
-    segments = engine.segments_of([pair.chain for pair in pairs if pair.target])
-    parts = [part for number, pair in enumerate(pairs) for part in _parts(segments, number, pair)]
-    for batch in passes(parts, lambda part: part.piece):
-        logprobs = iter(_read(engine, batch))
-        for part in batch:
-            found[part.pair] += [next(logprobs) for _ in part.keep]
+    for group in _groups(pairs):
+        segments = engine.segments_of([pairs[number].chain for number in group])
+        parts = [part for number in group for part in _parts(segments, number, pairs[number])]
+        for batch in passes(parts, lambda part: part.piece):
+            logprobs = iter(_read(engine, batch))
+            for part in batch:
+                found[part.pair] += [next(logprobs) for _ in part.keep]
     return found
 
 
@@ -76,9 +80,30 @@ def picked(logits: torch.Tensor, tokens: Sequence[int]) -> list[float]:
     return found
 
 
+def _groups(pairs: Sequence[Pair]) -> Iterator[list[int]]:
+    """Places of pairs with a target, in their order, as many as fit into `HELD` together."""
+    group: list[int] = []
+    runs: set[Chain] = set()
+    held = 0
+    for number, pair in enumerate(pairs):
+        if not pair.target:
+            continue
+        chain = pair.chain
+        mine = {chain[:depth] for depth in range(1, len(chain) + 1)}
+        slots = up_to(LANES, len(pair.target))
+        more = slots + sum(up_to(LANES, len(run[-1])) for run in mine - runs)
+        if group and held + more > HELD:
+            yield group
+            group, runs, held = [], set(), 0
+            more = slots + sum(up_to(LANES, len(run[-1])) for run in mine)
+        group.append(number)
+        runs |= mine
+        held += more
+    if group:
+        yield group
+
+
 def _parts(segments: "dict[Chain, Segment]", number: int, pair: Pair) -> Iterator[_Part]:
-    if not pair.target:
-        return
     chain = pair.chain
     before = tuple(segments[chain[:depth]] for depth in range(1, len(chain) + 1))
     run = (pair.prompt[-1], *pair.target[:-1])  # behind each of these stands a token of the target

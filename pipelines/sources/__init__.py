@@ -4,7 +4,6 @@ from pipelines.sources.arxiv import Arxiv
 from pipelines.sources.attributes import AttributeRows
 from pipelines.sources.base import SOURCES, BadSeed, Seed, Source, SourceView
 from pipelines.sources.batch import Batch
-from pipelines.sources.distributions import DISTRIBUTIONS
 from pipelines.sources.documents import Documents
 from pipelines.sources.hf_dataset import HuggingFaceDataset
 from pipelines.sources.loader import Loader
@@ -16,7 +15,6 @@ from pipelines.sources.web import WebPages
 from pipelines.sources.wikipedia import Wikipedia
 
 __all__ = [
-    "DISTRIBUTIONS",
     "SOURCES",
     "Arxiv",
     "AttributeRows",

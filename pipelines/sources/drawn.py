@@ -22,10 +22,10 @@ from pydantic import (
     model_serializer,
 )
 
+from pipelines.drawing import DISTRIBUTIONS, Distribution
+from pipelines.drawing.weights import Value, Values, Weighted, check_values
 from pipelines.expressions import BadExpression, Expression
 from pipelines.rows import JSON
-from pipelines.sources.distributions import DISTRIBUTIONS, Distribution
-from pipelines.sources.weights import Value, Values, Weighted, check_values
 from prompts.errors import UsageError, unknown
 from prompts.registry import described, dotted, validate
 from prompts.template import Template, TemplateFault, check_plain

@@ -16,10 +16,10 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from itertools import accumulate
 
+from pipelines.drawing.weights import place_of, share_for
 from pipelines.expressions import BadExpression, Expression
 from pipelines.rows import JSON
 from pipelines.sources.drawn import Column
-from pipelines.sources.weights import place_of, share_for
 from prompts.errors import UsageError, unknown
 
 MOST_STEPS = 20_000

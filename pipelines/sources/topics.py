@@ -20,10 +20,7 @@ from pydantic import Field, PlainValidator, model_validator
 
 from chains.loading.base import Unreadable
 from chains.loading.encodings import decode
-from pipelines.rows import JSON, digest, seed_for
-from pipelines.sources.base import SOURCES, Seed, Source, SourceView
-from pipelines.sources.files import read_file
-from pipelines.sources.weights import (
+from pipelines.drawing.weights import (
     AsItIs,
     Value,
     Values,
@@ -31,6 +28,9 @@ from pipelines.sources.weights import (
     check_values,
     share_for,
 )
+from pipelines.rows import JSON, digest, seed_for
+from pipelines.sources.base import SOURCES, Seed, Source, SourceView
+from pipelines.sources.files import read_file
 from prompts.errors import SourceError
 
 _MOST_BYTES = 16_000_000  # of a file of topics

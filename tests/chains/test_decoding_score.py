@@ -82,6 +82,30 @@ def test_scores_are_those_of_a_plain_forward_pass(family: str) -> None:
         assert mine == pytest.approx(its, abs=1e-4)
 
 
+class Counting(AttentionEngine):
+    """Counts the tokens of prompts that are held at once."""
+
+    most = 0
+
+    def segments_of(self, chains: Any, states: bool = False) -> Any:
+        found = super().segments_of(chains, states)
+        self.most = max(self.most, sum(segment.slots for segment in found.values()))
+        return found
+
+
+def test_many_prompts_are_scored_within_bounds_and_to_the_same_bit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = tiny_causal("llama", max_position_embeddings=512)
+    pairs = [Pair(tokens(90 + at % 7, at // 2), tokens(3, at), head=40) for at in range(60)]
+    at_once = Counting(model)
+    wanted = at_once.score([*PAIRS, *pairs])
+    monkeypatch.setattr("chains.engine.scoring.HELD", 512)
+    bounded = Counting(model)
+    assert bounded.score([*PAIRS, *pairs]) == wanted
+    assert bounded.most <= 512 < at_once.most
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_neighbours_change_no_bit(dtype: torch.dtype) -> None:
     engine = AttentionEngine(tiny_causal(max_position_embeddings=512).to(dtype))

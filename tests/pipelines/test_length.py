@@ -79,7 +79,11 @@ def test_impossible_windows_are_refused(settings: dict[str, object], message: st
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"target": {"draw": "unifrom"}}, "unknown distribution of targets 'unifrom'"),
+        ({"target": {"draw": "unifrom"}}, "unknown distribution 'unifrom'"),
+        ({"target": {"draw": "date", "from": "2026-01-01", "to": "2026-01-02"}}, "whole numbers"),
+        ({"target": {"draw": "normal", "mean": 9, "sd": 2, "min": 1}}, "between a min"),
+        ({"target": {"draw": "uniform", "min": 0, "max": 9}}, "from 1 on"),
+        ({"target": {"draw": "choice", "values": [3, "4"]}}, "whole numbers"),
         ({"target": {"draw": "uniform", "min": 5, "max": 4}}, "min 5 is above max 4"),
         ({"target": {"draw": "choice", "values": [3], "weights": [1, 2]}}, "2 weights for 1"),
         ({"target": {"draw": "normal", "mean": 9, "sd": 0, "min": 1, "max": 9}}, "greater than 0"),

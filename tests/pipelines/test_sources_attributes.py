@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from source_views import View, build
 
+from pipelines.drawing import DISTRIBUTIONS
 from pipelines.expressions import BadExpression, Expression
 from pipelines.sources import SOURCES
-from pipelines.sources.distributions import DISTRIBUTIONS
 from prompts.errors import UsageError
 
 VIEW = View(Path())

@@ -24,6 +24,7 @@ from chains.calls import Call, Message, Reply
 from chains.decoding.grammar import guides_for, refuse_conflicts
 from chains.parsing import ParseFault, parse_reply
 from pipelines.cleaning import Cleaning
+from pipelines.drawing.targets import AnyTarget, drawn, greatest
 from pipelines.normalising import normalised
 from pipelines.rows import JSON, Fault, Rejection, Row
 from pipelines.stages.base import STAGES, Context, Embed, JobView, ModelStage, Request, Work
@@ -36,7 +37,6 @@ from pipelines.stages.heuristics.repetition import Repetition
 from pipelines.stages.heuristics.unfinished import Unfinished
 from pipelines.stages.shapes.asking import ask_once
 from pipelines.stages.shapes.sides import GIVEN, Role, Side, Turn
-from pipelines.targets import AnyTarget, Distribution, drawn
 from prompts.errors import UsageError
 
 _ROLES: tuple[Role, Role] = ("user", "assistant")
@@ -83,7 +83,7 @@ class Converse(ModelStage):
 
     @model_validator(mode="after")
     def _bounds_fit(self) -> "Converse":
-        most = self.exchanges.most() if isinstance(self.exchanges, Distribution) else self.exchanges
+        most = greatest(self.exchanges)
         if most > 50:
             raise ValueError("more than 50 exchanges do not make a conversation")
         if self.min_exchanges is not None and self.min_exchanges > most:

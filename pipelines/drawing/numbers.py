@@ -1,62 +1,43 @@
-"""What numbers, dates, truth values and running numbers of a drawn row come from.
+"""Distributions of numbers, on a grid of decimals.
 
     {draw: uniform, min: 1, max: 6}                       every whole number as often
     {draw: uniform, min: 0, max: 1, decimals: 2}
     {draw: normal, mean: 40, sd: 12, min: 18, max: 90}    truncated, not clipped
     {draw: lognormal, median: 20, sigma: 0.5, min: 5, max: 200, decimals: 2}
-    {draw: boolean, p: 0.3}
-    {draw: date, from: "2026-01-01", to: "2026-12-31", weekdays: {sat: 0, sun: 0}}
-    {draw: sequence, prefix: ORD-, digits: 5}             ORD-00001, ORD-00002, ...
 
-A draw takes a share of the whole, 0 to 1, to the quantile there, so one number decides it.
+Each row's share of the whole gives the quantile there.
 """
 
-from datetime import date, timedelta
-from functools import cached_property
-from itertools import accumulate
 from math import exp, log
 from statistics import NormalDist
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from pipelines.sources.weights import Value, place_of
-from prompts.registry import Registry
+from pipelines.drawing.base import DISTRIBUTIONS, Distribution
+from pipelines.drawing.weights import Value
 
 MOST_VALUES = 1000
 """Values above which a distribution counts as without end."""
 
-_MOST_DAYS = 40_000
 _STANDARD = NormalDist()
-_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 Decimals = Annotated[int, Field(ge=0, le=9)]
 Number = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
-
-
-class Distribution(BaseModel):
-    """What a column's values are drawn from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    draw: str
-
-    def at(self, share: float, place: int) -> Value:
-        """The quantile at `share`, 0 to 1 with 1 excluded, for the row with number `place`."""
-        raise NotImplementedError
-
-    def support(self) -> list[tuple[Value, float]] | None:
-        """All values with their probabilities; None where they are too many to list."""
-        return None
-
-
-DISTRIBUTIONS: Registry[Distribution] = Registry("distribution", tag="draw")
 
 
 class _Numbers(Distribution):
     """Numbers on a grid of `decimals` decimals; without decimals they are whole."""
 
     decimals: Decimals = 0
+    min: Number | None = None
+    max: Number | None = None
+
+    def whole_bounds(self) -> tuple[int, int] | None:
+        """`min` and `max`, without decimals."""
+        if self.decimals or self.min is None or self.max is None:
+            return None
+        return self.step(self.min), self.step(self.max)
 
     def number(self, step: int) -> int | float:
         """The number that is so many steps of the grid."""
@@ -106,9 +87,6 @@ class UniformNumber(_Numbers):
 
 class _Truncated(_Numbers):
     """A distribution on which `min` and `max` cut off the tails; what is left is scaled to 1."""
-
-    min: Number | None = None
-    max: Number | None = None
 
     @model_validator(mode="after")
     def _holds_a_number(self) -> "_Truncated":
@@ -203,115 +181,3 @@ class LogNormalNumber(_Truncated):
     def quantile(self, share: float) -> float:
         """Its inverse."""
         return self.median * exp(self.sigma * _STANDARD.inv_cdf(share))
-
-
-@DISTRIBUTIONS.register
-class TruthValue(Distribution):
-    """True with probability `p`."""
-
-    draw: Literal["boolean"] = "boolean"
-    p: Annotated[float, Field(ge=0, le=1)] = 0.5
-
-    def at(self, share: float, place: int) -> Value:
-        """Whether the share lies below `p`."""
-        return share < self.p
-
-    def support(self) -> list[tuple[Value, float]] | None:
-        """Those of true and false that come."""
-        return [(value, p) for value, p in ((True, self.p), (False, 1 - self.p)) if p > 0]
-
-
-@DISTRIBUTIONS.register
-class Day(Distribution):
-    """A day, as ISO 8601 text.
-
-    Attributes:
-        first: The first day; `from` in a job.
-        last: The last; `to` in a job.
-        weekdays: `mon` to `sun` -> how often that day of the week comes, in relation to 1 of the
-            others; 0 for never.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
-
-    draw: Literal["date"] = "date"
-    first: Annotated[str, Field(alias="from")]
-    last: Annotated[str, Field(alias="to")]
-    weekdays: dict[
-        Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
-        Annotated[float, Field(ge=0, le=1e6)],
-    ] = {}
-
-    @field_validator("first", "last")
-    @classmethod
-    def _is_a_day(cls, value: str) -> str:
-        try:
-            return date.fromisoformat(value).isoformat()
-        except ValueError as exc:
-            raise ValueError('write a day as "2026-01-31", in quotes') from exc
-
-    @model_validator(mode="after")
-    def _holds_a_day(self) -> "Day":
-        days = self._days
-        if not 1 <= days <= _MOST_DAYS:
-            raise ValueError(f"from {self.first} to {self.last} are {days} days; 1 to {_MOST_DAYS}")
-        if not sum(self._weights):
-            raise ValueError("no day of a week that is wanted lies between from and to")
-        return self
-
-    def at(self, share: float, place: int) -> Value:
-        """The day there."""
-        return self._day(place_of(share, self._bounds))
-
-    def support(self) -> list[tuple[Value, float]] | None:
-        """The days that come."""
-        if self._days > MOST_VALUES:
-            return None
-        whole = self._bounds[-1]
-        return [(self._day(i), w / whole) for i, w in enumerate(self._weights) if w]
-
-    def _day(self, index: int) -> str:
-        return (date.fromisoformat(self.first) + timedelta(days=index)).isoformat()
-
-    @property
-    def _days(self) -> int:
-        return (date.fromisoformat(self.last) - date.fromisoformat(self.first)).days + 1
-
-    @cached_property
-    def _weights(self) -> list[float]:
-        begin = date.fromisoformat(self.first).weekday()
-        week = [self.weekdays.get(name, 1.0) for name in _WEEKDAYS]  # type: ignore[call-overload]
-        return [week[(begin + index) % 7] for index in range(self._days)]
-
-    @cached_property
-    def _bounds(self) -> list[float]:
-        return list(accumulate(self._weights))
-
-
-@DISTRIBUTIONS.register
-class RunningNumber(Distribution):
-    """The row's number: `start`, `start` + `step`, and so on.
-
-    Attributes:
-        start: The first.
-        step: From one to the next.
-        prefix: Stands before it; the value is then text.
-        digits: It has at least so many, with zeros in front; the value is then text.
-    """
-
-    draw: Literal["sequence"] = "sequence"
-    start: Annotated[int, Field(ge=0, le=10**12)] = 1
-    step: Annotated[int, Field(ge=1, le=10**6)] = 1
-    prefix: str = ""
-    digits: Annotated[int, Field(ge=0, le=18)] = 0
-
-    def at(self, share: float, place: int) -> Value:
-        """The number of the row, whatever the share."""
-        number = self.start + self.step * place
-        if self.prefix or self.digits:
-            return (
-                f"{self.prefix}{number:0{self.digits}d}"
-                if self.digits
-                else f"{self.prefix}{number}"
-            )
-        return number
