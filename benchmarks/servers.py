@@ -52,7 +52,7 @@ _JOB = """
 name: servers
 rows: 1
 block: 2048
-models: {{writer: {{server: "{address}", model: m, batch: {batch}, tolerate: [seed]}}}}
+models: {{writer: {{server: "{address}", model: m, batch: {batch}, tolerate: [seed, temperature]}}}}
 prompts:
   ask: |
     variables: {{topic: x}}

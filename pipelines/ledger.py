@@ -16,7 +16,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 FORMAT = 1
+_FIELDS = tuple(field.name for field in fields(Reply))
 _CHUNK = 500  # bound parameters a query, under SQLite's oldest limit of 999
 
 _SCHEMA = """
@@ -60,6 +61,11 @@ def vector_key(fingerprint: str, text: str) -> bytes:
     return hashlib.sha256(
         canonical([FORMAT, fingerprint, text]).encode("utf-8", "surrogatepass")
     ).digest()
+
+
+def _record(reply: Reply) -> dict[str, Any]:
+    """A reply's fields, which are plain values: `asdict` would copy each of them deeply."""
+    return {name: getattr(reply, name) for name in _FIELDS}
 
 
 class Ledger:
@@ -92,7 +98,7 @@ class Ledger:
 
     def put(self, entries: Iterable[tuple[bytes, list[Reply]]]) -> None:
         """Remember calls, in one commit."""
-        records = [(key, canonical([asdict(r) for r in replies])) for key, replies in entries]
+        records = [(key, canonical([_record(r) for r in replies])) for key, replies in entries]
         self._insert("calls", [(key, text, zlib.crc32(text.encode())) for key, text in records])
 
     def get_vectors(

@@ -18,6 +18,8 @@ JSON = Any
 
 SEED_BITS = 53  # the largest integers that every JSON reader holds exactly
 
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -113,7 +115,7 @@ Outcome = Row | Rejection
 
 def canonical(value: JSON) -> str:
     """JSON text that depends on the value alone: sorted keys, no spaces, little escaped."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return _CANONICAL.encode(value)
 
 
 def digest(*parts: JSON) -> str:

@@ -125,7 +125,8 @@ class BatchChatModel(BaseChatModel):
     def _result(self, replies: list[Reply]) -> ChatResult:
         failed = next((reply for reply in replies if reply.finish == "error"), None)
         if failed is not None:
-            raise ModelError(f"the model did not reply: {failed.error}")
+            fix = "mend what the error says, and call again"
+            raise ModelError(f"the model did not reply: {failed.error}", fix=fix)
         return ChatResult(generations=[self._generation(reply) for reply in replies])
 
     def _generation(self, reply: Reply) -> ChatGeneration:

@@ -53,16 +53,18 @@ class ServerChat(BatchChatModel):
     dispatch: Any = Field(repr=False, exclude=True)
 
     _probe: Probe = PrivateAttr()
+    _fingerprint: str = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
         """Nothing is known yet of what the server ignores."""
         super().model_post_init(context)
         self._probe = Probe(self.spec, self._one)
+        self._fingerprint = server_fingerprint(self.spec)
 
     @property
     def fingerprint(self) -> str:
         """The address and the model's name there."""
-        return server_fingerprint(self.spec)
+        return self._fingerprint
 
     @property
     def window(self) -> int:

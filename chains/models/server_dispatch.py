@@ -13,14 +13,15 @@ import http.client
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from threading import Thread
 
 from chains.calls import Reply
 from chains.models.server_faults import Failure, Redactor, fault_of, reply_or_fault, stopping
-from chains.models.server_http import Answer, Connection
+from chains.models.server_http import Connection
 from chains.models.server_pace import Pace, pause
+from chains.models.server_reply import Answer
 from chains.models.spec import ModelSpec
 
 BEAT = 0.25
@@ -86,7 +87,8 @@ class Dispatch:
         self._deadline = spec.deadline
         self._tries = tries
         self._redact = Redactor(key)
-        self._threads: ThreadPoolExecutor | None = None
+        self._errands: SimpleQueue[_Errand | None] = SimpleQueue()
+        self._threads: list[Thread] = []
 
     def limits(self) -> list[int]:
         """The calls in flight that each address is now allowed."""
@@ -119,8 +121,11 @@ class Dispatch:
         """Close all connections and end the threads."""
         for address in self._addresses:
             address.close()
-        if self._threads is not None:
-            self._threads.shutdown()
+        for _ in self._threads:
+            self._errands.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads = []
 
     def _send_what_may(self, work: "_Work") -> None:
         now = time.monotonic()
@@ -132,9 +137,15 @@ class Dispatch:
             address = min(open_, key=lambda one: (one.pace.faults, one.pace.load()))
             address.pace.sent(now)
             work.in_flight += 1
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(self._most, "server")
-            self._threads.submit(self._exchange, request, address, address.take(), work)
+            if len(self._threads) < work.in_flight:
+                self._threads.append(Thread(target=self._run_errands, daemon=True))
+                self._threads[-1].start()
+            self._errands.put((request, address, address.take(), work))
+
+    def _run_errands(self) -> None:
+        """One thread: a request after the other, each waited for."""
+        while (errand := self._errands.get()) is not None:
+            self._exchange(*errand)
 
     def _exchange(
         self, request: _Request, address: _Address, connection: Connection, work: "_Work"
@@ -158,6 +169,7 @@ class Dispatch:
             sent = work.arrived.get(timeout=max(0.0, until - now))
             while True:
                 self._settle(sent, work)
+                self._send_what_may(work)  # before the next is read: the server has room now
                 sent = work.arrived.get_nowait()
         except Empty:
             return
@@ -239,3 +251,6 @@ class _Work:
     def hand_over(self) -> list[tuple[int, Reply]]:
         finished, self.finished = self.finished, []
         return finished
+
+
+_Errand = tuple[_Request, _Address, Connection, _Work]

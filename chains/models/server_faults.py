@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from chains.calls import Reply
-from chains.models.server_http import Answer, Connection
+from chains.models.server_http import Connection
+from chains.models.server_reply import Answer
 from chains.models.server_request import reply_of
 from chains.models.spec import ModelSpec
 from prompts.errors import ModelError, nearest
@@ -168,6 +169,9 @@ def _suggest_v1(base: str, key: str, place: str) -> None:
 def _window(model: str, served: list[dict[str, Any]]) -> int | None:
     names = [entry["id"] for entry in served]
     if model not in names:
+        if not names or model.startswith("/"):
+            # `transformers serve` lists what it has downloaded, and loads a folder when asked.
+            return None
         guess = nearest(model, names)
         listing = ", ".join(sorted(names)) or "none"
         fix = f"write '{guess}' (served: {listing})" if guess else f"use one of: {listing}"

@@ -23,6 +23,8 @@ REPEAT = "Write the word 'yes' thirty times."
 NAME = "Tell me a name and an age."
 SCHEMA = '{"type":"object","properties":{"probe":{"type":"integer"}},"required":["probe"]}'
 TOKENS = 24
+WORDS = 4
+"""Two draws at a temperature of 2 that agree in so many words were no draws."""
 
 logger = logging.getLogger("textmill.models")
 
@@ -65,6 +67,8 @@ class Probe:
             return self._ignores_penalties()
         if setting == "response_format":
             return self._ignores_form()
+        if setting == "temperature":
+            return self._ignores_temperature()
         drawn = [self._text(NAME, Sample(max_tokens=TOKENS), seed=11) for _ in range(2)]
         return len(set(drawn)) == 2 and "" not in drawn
 
@@ -82,6 +86,12 @@ class Probe:
             return False
         strong = Greedy(max_tokens=TOKENS, frequency_penalty=2.0, presence_penalty=2.0)
         return self._text(REPEAT, strong) == text
+
+    def _ignores_temperature(self) -> bool:
+        """`transformers serve`, say, is greedy unless the model's own files ask for sampling."""
+        hot = Sample(max_tokens=TOKENS, temperature=2.0)
+        one, other = (self._text(NAME, hot, seed=seed) for seed in (11, 12))
+        return one == other and len(one.split()) >= WORDS
 
     def _ignores_form(self) -> bool:
         form = GrammarSettings(form="json", source=SCHEMA)
@@ -108,7 +118,7 @@ def _used(calls: Sequence[Call]) -> set[Setting]:
         if decoding.frequency_penalty or decoding.presence_penalty:
             used.add("penalties")
         if not decoding.deterministic:
-            used.add("seed")
+            used |= {"seed", "temperature"}
         if any(isinstance(g, GrammarSettings) and g.form == "json" for g in call.guides):
             used.add("response_format")
     return used

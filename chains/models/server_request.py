@@ -8,6 +8,7 @@ are reduced to 31 bits, the most that every server reads.
 """
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from chains.calls import Call, Reply
@@ -19,9 +20,8 @@ from prompts.errors import ModelError
 SEED_MASK = 2**31 - 1
 ROLES = {"system", "user", "assistant"}
 
-_PENALTIES = {"frequency_penalty", "presence_penalty"}
-_TEMPERATURE = {"temperature", "top_p"}
-SAYABLE = {"strategy", "max_tokens", "stop", "n", "logit_bias", *_PENALTIES, *_TEMPERATURE}
+_PENALTIES = ("frequency_penalty", "presence_penalty")
+SAYABLE = {"strategy", "max_tokens", "stop", "n", "logit_bias", "temperature", "top_p", *_PENALTIES}
 """Settings that the protocol has; any other one must be at its default."""
 
 
@@ -64,6 +64,12 @@ def settings_of(decoding: Decoding) -> dict[str, Any]:
         name = getattr(decoding, "strategy", type(decoding).__name__)
         problem = f"a server cannot decode with strategy '{name}'"
         raise ModelError(problem, fix="use greedy or sample, or a local model", key="decoding")
+    return dict(_said(decoding))
+
+
+@lru_cache(maxsize=64)
+def _said(decoding: Greedy | Sample) -> dict[str, Any]:
+    """Worked out once for all calls with the same settings."""
     fields = type(decoding).model_fields
     for name, value in decoding:
         if name not in SAYABLE and value != fields[name].default:
@@ -74,10 +80,10 @@ def settings_of(decoding: Decoding) -> dict[str, Any]:
         said["stop"] = list(decoding.stop)
     if decoding.logit_bias:
         said["logit_bias"] = _biases(decoding)
+    said |= {name: value for name in _PENALTIES if (value := getattr(decoding, name))}
     if isinstance(decoding, Sample):
-        return {**said, **decoding.model_dump(include=_PENALTIES | _TEMPERATURE)}
-    penalties = {name: value for name in sorted(_PENALTIES) if (value := getattr(decoding, name))}
-    return {**said, "temperature": 0.0, **penalties}
+        return {**said, "temperature": decoding.temperature, "top_p": decoding.top_p}
+    return {**said, "temperature": 0.0}
 
 
 def form_of(call: Call) -> dict[str, Any]:

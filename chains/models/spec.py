@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Setting = Literal["penalties", "response_format", "seed", "stop"]
+Setting = Literal["penalties", "response_format", "seed", "stop", "temperature"]
 """What a server may ignore without saying so."""
 
 

@@ -77,9 +77,18 @@ class VllmChat(BatchChatModel):
         step = 8 * self.spec.batch
         for start in range(0, len(calls), step):
             part = range(start, min(start + step, len(calls)))
-            asked = [(calls[i].messages, said) for i in part for said in settings[i]]
-            replies = iter(self._replies(asked))
-            yield [(i, [next(replies) for _ in settings[i]]) for i in part]
+            tokens = {i: self.count_tokens(calls[i].messages) for i in part}
+            fits = [i for i in part if tokens[i] < self.window]
+            replies = iter(
+                self._replies([(calls[i].messages, said) for i in fits for said in settings[i]])
+            )
+            answered = {i: [next(replies) for _ in settings[i]] for i in fits}
+            yield [(i, answered.get(i) or self._too_long(tokens[i], settings[i])) for i in part]
+
+    def _too_long(self, tokens: int, settings: Sequence[Any]) -> list[Reply]:
+        """VLLM would refuse the whole batch because of one such prompt."""
+        counts = f"prompt has {tokens} tokens, the window holds {self.window}"
+        return [Reply("", "error", error=f"context_overflow: {counts}") for _ in settings]
 
     def _replies(self, asked: Sequence[tuple[Sequence[Message], dict[str, Any]]]) -> list[Reply]:
         chats = [_chat(messages) for messages, _ in asked]

@@ -239,7 +239,7 @@ class Generate(ModelStage):
         decoding = self.decoding
         if decoding.joint:
             trials = trials[:1]
-        else:
+        elif decoding.n > 1:
             decoding = decoding.model_copy(update={"n": 1})
         calls = []
         for trial in trials:

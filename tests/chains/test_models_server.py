@@ -22,7 +22,7 @@ def fake() -> Iterator[FakeServer]:
 
 
 def spec(fake: FakeServer, **changes: Any) -> ModelSpec:
-    tolerate = ("penalties", "response_format", "seed", "stop")
+    tolerate = ("penalties", "response_format", "seed", "stop", "temperature")
     data = {"server": f"{fake.address}/v1", "model": "qwen3", "tolerate": tolerate, **changes}
     return ModelSpec(**data)
 
@@ -84,7 +84,7 @@ def test_settings_and_seed_are_said_in_the_servers_words(fake: FakeServer) -> No
         n=2,
     )
     call = Call((Message("user", "Hi"),), settings, seed=2**53 - 1)
-    ((_, replies),) = next(connect(fake).answer([call]))
+    ((_, replies),) = [found for done in connect(fake).answer([call]) for found in done]
     assert len(replies) == 2
     sent = fake.requests[0]
     expected = {
@@ -200,6 +200,14 @@ def test_an_unknown_model_lists_the_served_ones(fake: FakeServer) -> None:
     assert error.fix == "write 'qwen3' (served: llama3, qwen3)"
 
 
+@pytest.mark.parametrize(("models", "model"), [([], "qwen3"), (["llama3"], "/models/qwen3")])
+def test_a_list_that_cannot_know_the_model_refuses_none(
+    fake: FakeServer, models: list[str], model: str
+) -> None:
+    fake.models = models
+    assert ask(connect(fake, model=model))[0][0].text == "Blue."
+
+
 def test_an_address_without_v1_gets_the_hint(fake: FakeServer) -> None:
     error = error_of(connect, fake, server=fake.address)
     assert error.fix == f"write server: {fake.address}/v1"
@@ -244,7 +252,7 @@ def test_one_failing_call_is_one_failing_row(fake: FakeServer) -> None:
 def test_a_prompt_that_is_not_unicode_is_one_failing_row(fake: FakeServer) -> None:
     texts = ["fine", "lone \ud800 surrogate"]
     calls = [Call((Message("user", text),), Greedy()) for text in texts]
-    replies = dict(next(connect(fake).answer(calls)))
+    replies = {i: found for done in connect(fake).answer(calls) for i, found in done}
     assert replies[0][0].text == "Blue."
     assert replies[1][0].error.startswith("bad_text: the prompt is not Unicode text")
 

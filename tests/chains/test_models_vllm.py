@@ -18,6 +18,7 @@ from prompts.errors import ModelError, UsageError
 from prompts.registry import validate
 
 HELLO = (Message("user", "Hi"),)
+WITH = {"add_generation_prompt": True, "return_dict": False}
 
 
 @dataclass
@@ -70,7 +71,16 @@ class LLM:
     def model_config(self) -> Any:
         return self
 
+    def get_tokenizer(self) -> Any:
+        return self
+
+    def apply_chat_template(self, chat: list[dict[str, str]], **settings: bool) -> list[int]:
+        assert settings == {"add_generation_prompt": True, "return_dict": False}
+        return [0] * sum(len(turn["content"].split()) for turn in chat)
+
     def chat(self, chats: list[Any], params: list[SamplingParams], use_tqdm: bool) -> list[Any]:
+        if any(len(self.apply_chat_template(chat, **WITH)) >= self.max_model_len for chat in chats):
+            raise ValueError("The decoder prompt is longer than the maximum model length")
         self.asked += params
         return [
             types.SimpleNamespace(
@@ -171,6 +181,17 @@ def test_calls_are_answered_in_their_places(folder: Path, fake_vllm: None) -> No
     assert model.llm.enable_prefix_caching
     assert not model.llm.trust_remote_code
     assert model.fingerprint == fingerprint(spec) != fingerprint(ModelSpec(model=str(folder)))
+
+
+def test_a_prompt_beyond_the_window_fails_alone(folder: Path, fake_vllm: None) -> None:
+    model: Any = open_model(ModelSpec(model=str(folder), engine="vllm", window=16))
+    asked = ["Q0", "much " * 16, "Q2", "less " * 15]
+    calls = [Call((Message("user", text),), Sample(n=2)) for text in asked]
+    found = {i: replies for done in model.answer(calls) for i, replies in done}
+    error = "context_overflow: prompt has 16 tokens, the window holds 16"
+    assert [reply.error for reply in found[1]] == [error, error]
+    texts = [found[n][0].text.split("/")[0] for n in (0, 2, 3)]
+    assert texts == [asked[0], asked[2], asked[3]]
 
 
 def test_without_vllm_the_error_says_what_to_install(folder: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from chains.calls import Call, Message, Reply
 from chains.decoding import Beam, Greedy, Sample
 from pipelines.ledger import Ledger, call_key, vector_key
-from prompts.errors import CorruptRunError
+from prompts.errors import CorruptRunError, ResourceError
 
 CHAT = (Message("system", "Be brief."), Message("user", "Hello"))
 CALL = Call(CHAT, Sample(temperature=0.7), seed=5)
@@ -95,3 +95,39 @@ def test_vectors_are_what_was_stored(tmp_path: Path) -> None:
     assert list(stored) == [key]
     assert stored[key].dtype == np.float32
     np.testing.assert_array_equal(stored[key], vector.astype(np.float16).astype(np.float32))
+
+
+def test_the_keys_of_a_ledger_are_those_of_its_calls(tmp_path: Path) -> None:
+    keys = [call_key("m", replace(CALL, seed=seed)) for seed in range(3)]
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.put([(key, [REPLY]) for key in keys])
+        assert ledger.keys() == set(keys)
+
+
+def test_a_ledger_that_lost_its_table_is_told_and_works_again_with_it(tmp_path: Path) -> None:
+    key = call_key("m", CALL)
+    with Ledger(tmp_path / "ledger.sqlite") as ledger, sqlite3.connect(ledger.path) as raw:
+        raw.execute("ALTER TABLE calls RENAME TO lost")
+        raw.commit()
+        with pytest.raises(CorruptRunError, match="no such table: calls"):
+            ledger.get([key])
+        with pytest.raises(CorruptRunError, match="no such table: calls"):
+            ledger.put([(key, [REPLY])])
+        raw.execute("ALTER TABLE lost RENAME TO calls")
+        raw.commit()
+        ledger.put([(key, [REPLY])])
+        assert ledger.get([key]) == {key: [REPLY]}
+
+
+def test_a_ledger_without_room_is_told_and_keeps_what_it_has(tmp_path: Path) -> None:
+    first, second = call_key("m", CALL), call_key("m", replace(CALL, seed=6))
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.put([(first, [REPLY])])
+        ledger._db.execute("PRAGMA max_page_count = 1")  # SQLite takes the pages that are there
+        with pytest.raises(ResourceError, match=r"cannot write the ledger: .*full"):
+            ledger.put([(second, [replace(REPLY, text="long" * 10_000)])])
+        assert ledger.get([first, second]) == {first: [REPLY]}
+        ledger._db.execute("PRAGMA max_page_count = 1000000")
+        ledger.put([(second, [REPLY])])
+    with Ledger(tmp_path / "ledger.sqlite") as again:
+        assert again.keys() == {first, second}
