@@ -18,11 +18,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pipelines.normalising import normalised
 from pipelines.rows import Outcome, Rejection, Row
 from pipelines.stages import Dedup
+from pipelines.stages.dedup.seen import TOGETHER
 from pipelines.stages.dedup.shingling import jaccard, shingles
 
 TEXTS, PEER_TEXTS, ROUNDS = 100_000, 10_000, 3
@@ -30,6 +31,7 @@ THRESHOLD, NUM_PERM, BANDS, NGRAM = 0.6, 128, 32, 5
 SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "en", "or", "ai")]
 
 Key = TypeVar("Key", int, str)
+T = TypeVar("T")
 
 Corpus = tuple[list[str], dict[int, int]]
 """Texts, and for each copy the number of its original."""
@@ -112,6 +114,9 @@ class _Context:
     def __init__(self, stage: Dedup) -> None:
         self.state = stage.open_state()
 
+    def shared(self, key: str, make: Callable[[], T]) -> T:
+        return make()
+
 
 def with_textmill(texts: Sequence[str]) -> int:
     """Texts rejected by the stage."""
@@ -135,19 +140,24 @@ def with_datasketch(texts: Sequence[str], *, verify: bool = True) -> int:
 
 
 def with_rensa(texts: Sequence[str], *, verify: bool = True) -> int:
-    """The same with rensa's R-MinHash."""
+    """The same with rensa's R-MinHash, whose signatures are made for many texts in one call."""
     from rensa import RMinHash, RMinHashLSH
 
     index = RMinHashLSH(threshold=THRESHOLD, num_perm=NUM_PERM, num_bands=BANDS)
     kept: dict[int, set[str]] = {}
-    for number, text in enumerate(texts):
-        own = shingles(normalised(text), NGRAM, "chars")
-        hashed = RMinHash(num_perm=NUM_PERM, seed=42)
-        hashed.update(list(own))
+    for number, (own, hashed) in enumerate(_hashed_by_rensa(texts, RMinHash)):
         if not _alike(own, index.query(hashed), kept, verify=verify):
             index.insert(number, hashed)
             kept[number] = own
     return len(texts) - len(kept)
+
+
+def _hashed_by_rensa(texts: Sequence[str], kind: Any) -> Iterator[tuple[set[str], Any]]:
+    """Shingles and signature of each text."""
+    for start in range(0, len(texts), TOGETHER):
+        some = texts[start : start + TOGETHER]
+        sets = [shingles(normalised(text), NGRAM, "chars") for text in some]
+        yield from zip(sets, kind.from_token_sets(map(list, sets), NUM_PERM, 42), strict=True)
 
 
 def _alike(own: set[str], found: Sequence[Key], kept: dict[Key, set[str]], *, verify: bool) -> bool:

@@ -13,7 +13,7 @@ from chains.embedding.scripted import ScriptedEmbedder
 from pipelines.normalising import normalised
 from pipelines.rows import Outcome, Rejection, Row
 from pipelines.stages import STAGES, Dedup
-from pipelines.stages.dedup import minhash
+from pipelines.stages.dedup import minhash, seen
 from pipelines.stages.dedup.shingling import jaccard, shingles
 from pipelines.stages.dedup.stage import THRESHOLDS
 from prompts.errors import UsageError
@@ -295,3 +295,20 @@ def test_memory_stays_modest() -> None:
 def test_impossible_settings_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         STAGES.build({"kind": "dedup", "field": "text", **options}, key="stages.0")
+
+
+def test_how_many_rows_memory_lets_decide_together_decides_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = sentences_with_edits(120, seed=8)
+    stage = Dedup(field="text")
+    whole = twins(outcomes(stage, rows_of(texts)))
+    monkeypatch.setattr(seen, "LETTERS", 300)
+    together = []
+    opened, keep = FakeContext(stage), seen.Seen._decide
+    monkeypatch.setattr(
+        seen.Seen, "_decide", lambda self, read: together.append(len(read)) or keep(self, read)
+    )
+    assert twins(outcomes(stage, rows_of(texts), opened)) == whole
+    assert sum(together) == len(texts)
+    assert 1 < max(together) < 60

@@ -41,7 +41,7 @@ class Crowd:
     def alike(self, sketch: Array, found: Sequence[Spans]) -> Array:
         """Of the texts in some buckets, those that may be like the one with that sketch."""
         buckets = [
-            (spans.level, first, spans.numbers[first:last])
+            (spans.level, first, spans.numbers(slice(first, last)))
             for spans in found
             for first, last in zip(spans.first.tolist(), spans.last.tolist(), strict=True)
         ]

@@ -9,7 +9,7 @@ two sets is their Jaccard similarity s. `num_perm` functions cut into `bands` ba
 Of what is found so, the true similarity is computed: no text is rejected by an estimate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -17,14 +17,18 @@ import numpy as np
 from pipelines.rows import JSON
 from pipelines.stages.dedup.buckets import Buckets, Spans, pairs
 from pipelines.stages.dedup.crowd import Crowd
-from pipelines.stages.dedup.index import Array, by_place, together, unique_pairs
+from pipelines.stages.dedup.index import Array, by_place, ranges, together, unique_pairs
 from pipelines.stages.dedup.shingling import Unit, jaccard, mix, shingle_hashes, shingles
-from pipelines.stages.dedup.sketches import Sketch, Sketches
+from pipelines.stages.dedup.sketches import Sketch, Sketches, sketched
 
-CHUNK = 2_048  # shingles hashed at once: 1 MiB at 128 functions, which stays in the cache
+PART = 24_000  # letters hashed at once: arrays of 188 KiB, of which some stay in the cache
+ROUNDS = 8  # of hashing, before what short texts lack is computed outright
 CROWDED = 512  # texts in the buckets of one text from which on another way of finding is quicker
-_TEXTS = 1 << 16  # hashed at once at most, since a text's number shares 64 bits with its hashes
+_TEXTS = 1 << 14  # hashed at once at most, since a text's number shares 64 bits with its hashes
 _HALF = np.uint64(32)
+_ROUND = np.uint32(5)  # bits before a value that hold its round
+_NONE = np.uint32(0xFFFFFFFF)
+_RADIX = np.uint64(0xD6E8FEB86659FD93)
 
 
 def chance_of_finding(similarity: float, *, num_perm: int, bands: int) -> float:
@@ -60,8 +64,9 @@ class Hashing:
         self.bands = bands
         self.ngram = ngram
         self.unit = unit
-        drawn = mix(np.arange(1, num_perm + 1, dtype=np.uint64)) >> _HALF
-        self._factors = drawn.astype(np.uint32)[:, None] | np.uint32(1)
+        drawn = mix(np.arange(1, num_perm + ROUNDS + 1, dtype=np.uint64)) >> _HALF
+        odd = drawn.astype(np.uint32) | np.uint32(1)  # products with which permute the hashes
+        self._factors, self._rounds = odd[:num_perm], odd[num_perm:]
 
     def of(self, texts: Sequence[str]) -> tuple[Array, list[Array]]:
         """Band keys, uint64 [texts, bands], and of each text a sketch, uint16 [shingles]."""
@@ -70,12 +75,10 @@ class Hashing:
 
     def read(self, texts: Sequence[str]) -> Batch:
         """The same as arrays over all texts."""
-        parts = [
-            self._read(texts[start : start + _TEXTS])
-            for start in range(0, max(1, len(texts)), _TEXTS)
-        ]
-        keys, bits, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return Batch(texts, keys, Sketch(bits, counts))
+        letters = PART * 128 // max(128, len(self._factors))  # bounds what is computed outright
+        read = map(self._read, _parts(texts, letters))
+        keys, bits, counts = (np.concatenate(column) for column in zip(*read, strict=True))
+        return Batch(texts, keys, sketched(bits, counts))
 
     def _read(self, texts: Sequence[str]) -> tuple[Array, Array, Array]:
         hashes, counts = shingle_hashes(texts, self.ngram, self.unit)
@@ -84,31 +87,57 @@ class Hashing:
         new = np.ones(len(owned), dtype=bool)
         new[1:] = owned[1:] != owned[:-1]
         owned = owned[new]
-        counts = np.bincount((owned >> np.uint64(48)).astype(np.int64), minlength=len(texts))
-        least = self._least(owned.astype(np.uint32), counts)
-        keys = np.tile(np.arange(self.bands, dtype=np.uint64), (len(texts), 1))
-        banded = least.astype(np.uint64).reshape(len(texts), self.bands, -1)
-        for value in range(banded.shape[2]):
-            keys = mix(keys ^ banded[:, :, value])
-        return keys, (owned >> _HALF).astype(np.uint16), counts
+        counts = np.add.reduceat(new, np.cumsum(counts) - counts, dtype=np.int64)
+        least = self._least(owned.astype(np.uint32), counts).astype(np.uint64)
+        keys = np.arange(1, self.bands + 1, dtype=np.uint64) + np.zeros_like(least[:, :1])
+        rows = len(self._factors) // self.bands
+        for row in range(rows):
+            keys = keys * _RADIX + least[:, row::rows]
+        return mix(keys), (owned >> _HALF).astype(np.uint16), counts
 
     def _least(self, hashes: Array, counts: Array) -> Array:
         """The least value of every function for each text, uint32 [texts, num_perm].
 
-        A function is the product with an odd number modulo 2**32: a permutation of the hashes,
-        which are mixed already (multiplicative hashing; Dietzfelbinger et al. 1997).
+        Not num_perm hashes of every shingle but one a round: it tells which function the shingle
+        is for and its value there. A round's values are below those of the next, so a text is done
+        when all its functions have one: after a round where it is long, after six at 100 shingles.
+        What a short text still lacks is computed outright (fast similarity sketching; Dahlgaard,
+        Knudsen and Thorup 2017, with a bound on the rounds).
         """
-        owners = np.repeat(np.arange(len(counts)), counts)
-        least = np.full((len(counts), len(self._factors)), 0xFFFFFFFF, dtype=np.uint32)
-        permuted = np.zeros((len(self._factors), CHUNK), dtype=np.uint32)
-        for start in range(0, len(hashes), CHUNK):
-            chunk, owner = hashes[start : start + CHUNK], owners[start : start + CHUNK]
-            values = permuted[:, : len(chunk)]
-            np.multiply(self._factors, chunk, out=values)
-            firsts = np.flatnonzero(np.diff(owner, prepend=-1))
-            found = np.minimum.reduceat(values, firsts, axis=1).T
-            least[owner[firsts]] = np.minimum(least[owner[firsts]], found)
+        functions = len(self._factors)
+        least = np.full((len(counts), functions), _NONE, dtype=np.uint32)
+        owners = np.repeat(np.arange(len(counts)) * functions, counts)
+        left, lengths = hashes, counts
+        for step, factor in enumerate(self._rounds):
+            drawn = (left * factor).astype(np.uint64)
+            drawn *= np.uint64(functions)
+            values = (drawn.astype(np.uint32) >> _ROUND) | np.uint32(step << 27)
+            np.minimum.at(least.ravel(), owners + (drawn >> _HALF).astype(np.int64), values)
+            waiting = lengths * (least.max(axis=1) == _NONE)
+            if 2 * waiting.sum() < len(left):
+                kept = np.repeat(waiting > 0, lengths)
+                left, owners, lengths = left[kept], owners[kept], waiting
+            if not len(left):
+                return least
+        texts, lacking = np.nonzero(least == _NONE)
+        chosen, lengths = (np.cumsum(counts) - counts)[texts], counts[texts]
+        if len(texts):
+            values = hashes[ranges(chosen, lengths)] * np.repeat(self._factors[lacking], lengths)
+            values = np.minimum.reduceat(values >> _ROUND, np.cumsum(lengths) - lengths)
+            least[texts, lacking] = values | np.uint32(ROUNDS << 27)
         return least
+
+
+def _parts(texts: Sequence[str], letters: int) -> Iterator[Sequence[str]]:
+    """The texts in stretches of about so many letters; one stretch where there are none."""
+    start = size = 0
+    for place, text in enumerate(texts):
+        size += len(text)
+        if size > letters or place - start == _TEXTS:
+            yield texts[start : place + 1]
+            start, size = place + 1, 0
+    if start < len(texts) or not texts:
+        yield texts[start:]
 
 
 class MinHash:
@@ -140,7 +169,8 @@ class MinHash:
         """Texts in a common bucket whose similarity can reach the threshold, by their sketches."""
         count = len(batch.texts)
         owners = np.repeat(np.arange(count), self._hashing.bands)
-        found = list(self._buckets.find(batch.keys.ravel()))
+        # What is alone in the batch has no earlier ones there.
+        found = list(self._buckets.find(batch.keys.ravel(), several=earlier))
         sizes = np.zeros(count)
         for spans in found:
             weights = spans.last - spans.first

@@ -65,9 +65,11 @@ class Pool:
             self._enter(item, len(self.known))
             self.known.append(item)
 
-    def equal(self, text: str) -> list[Known]:
+    def equal(self, text: str) -> Sequence[Known]:
         """The known ones with that text, in their order."""
-        numbers = self._equal.get(text, [])
+        numbers = self._equal.get(text)
+        if numbers is None:
+            return ()
         return [self.known[n] for n in ([numbers] if isinstance(numbers, int) else numbers)]
 
     def _enter(self, item: Known, number: int) -> None:
@@ -143,7 +145,7 @@ class Seen:
     def decide(self, rows: Sequence[Row], context: Context) -> Iterator[Verdict]:
         """Keep or refuse each of some rows, in order."""
         self.open(context)
-        read = [(row, list(self._stage.items(row))) for row in rows]
+        read = [(row, self._stage.items(row)) for row in rows]
         while read:
             now = self._at_once(read)
             yield from self._decide(read[:now])
@@ -155,7 +157,8 @@ class Seen:
         texts = size = 0
         for now, (_, items) in enumerate(read):
             texts += len(items)
-            size += sum(len(item.text) for item in items if isinstance(item, Known))
+            for item in items:
+                size += len(item.text) if isinstance(item, Known) else 0
             if now and ((room is not None and texts > room) or size > LETTERS):
                 return now
         return len(read)
@@ -188,16 +191,18 @@ class Seen:
     def _judge(self, item: Known, this: Round) -> Fault | None:
         """Why the item is a duplicate; what is none is kept."""
         place = this.places[item.text]
-        equal = [known for pool, _ in this.among for known in pool.equal(item.text)]
+        equal: list[Known] = []
+        for pool, _ in this.among:
+            equal += pool.equal(item.text)
         equal += this.kept.get(place, ())
         if not item.of:
-            twin = next((k for k in equal if self._compared(k, item)), None)
-            if twin is not None:
-                return Fault("duplicate", _detail(twin, {"similarity": 1.0}))
+            for known in equal:
+                if self._compared(known, item):
+                    return Fault("duplicate", _detail(known, {"similarity": 1.0}))
             alike = self._alike(item, place, this)
             if alike is not None:
                 return Fault("near_duplicate", _detail(*alike))
-        if not any((k.family, k.of) == (item.family, item.of) for k in equal):
+        if (item.family, item.of) not in [(known.family, known.of) for known in equal]:
             this.kept.setdefault(place, []).append(item)
             this.order.append((place, item))
         return None

@@ -17,6 +17,10 @@ from pipelines.stages.dedup.index import Array, ranges
 Unit = Literal["chars", "words"]
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+_STEPS = (
+    (np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)),
+    (np.uint64(27), np.uint64(0x94D049BB133111EB)),
+)
 _RADIX = np.uint64(0xD6E8FEB86659FD93)
 
 
@@ -42,21 +46,34 @@ def shingle_hashes(texts: Sequence[str], ngram: int, unit: Unit) -> tuple[Array,
     starts = np.cumsum(padded) - padded
     codes = np.zeros(int(padded.sum()), dtype=np.uint64)
     codes[ranges(starts, lengths)] = raw
-    windows = len(codes) - ngram + 1
-    hashes = np.zeros(max(windows, 0), dtype=np.uint64)
-    for start in range(ngram if windows > 0 else 0):
-        hashes *= _RADIX
-        hashes += codes[start : start + windows]
+    hashes = _windows(codes, ngram)
     counts = padded - ngram + 1
     return mix(hashes[ranges(starts, counts)]), counts
 
 
+def _windows(codes: Array, ngram: int) -> Array:
+    """The polynomial of every `ngram` codes in a row, from those of half as many."""
+    if ngram == 1 or len(codes) < ngram:
+        return codes[: max(0, len(codes) - ngram + 1)]
+    half = ngram // 2
+    halves = _windows(codes, half)
+    count = len(codes) - ngram + 1
+    power = np.uint64(pow(int(_RADIX), half, 1 << 64))
+    whole = halves[:count] * power
+    whole += halves[half : half + count]
+    if ngram % 2:
+        whole *= _RADIX
+        whole += codes[2 * half : 2 * half + count]
+    return whole
+
+
 def mix(values: Array) -> Array:
     """The finishing steps of splitmix64 (Steele et al. 2014): every input bit reaches every bit."""
-    values = values + _MIX
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: Array = values ^ (values >> np.uint64(31))
+    mixed: Array = values + _MIX
+    for shift, factor in _STEPS:
+        mixed ^= mixed >> shift
+        mixed *= factor
+    mixed ^= mixed >> np.uint64(31)
     return mixed
 
 

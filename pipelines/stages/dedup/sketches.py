@@ -1,7 +1,7 @@
 """Sketches: 16 bits of the hash of each shingle, which bound the similarity of two texts.
 
 known = Sketches()
-known.add(Sketch(bits, counts))              # the texts get the numbers 0, 1, 2 ...
+known.add(sketched(bits, counts))            # the texts get the numbers 0, 1, 2 ...
 known.bounds_of(batch, places, numbers)      # float64: what the similarities can be at most
 """
 
@@ -15,6 +15,10 @@ from pipelines.stages.dedup.index import Array, grown, ranges
 _TOGETHER = 16  # texts with a bit map of 64 KiB each: 1 MiB, which stays in the cache
 _ELEMENTS = 1 << 18  # shingles looked up at once
 _MORE = 8  # shingles looked at beyond those that may be missing, or one in so many
+_WORDS = 8  # of 64 bits in a text's map
+_MAPPED = 512  # texts whose maps are made at once: 256 KiB of flags
+LONG = 512  # shingles from which on a map says little
+_PAIRS = 1 << 14  # whose maps are compared at once: 1 MiB a side
 _SLACK = 1e-9
 
 
@@ -24,16 +28,21 @@ class Sketch(NamedTuple):
     Attributes:
         bits: uint16, text by text: 16 bits of the hash of each different shingle.
         counts: int64 [texts]: how many each has.
+        maps: uint64 [texts, 8]: 512 bits, of which each shingle sets one.
     """
 
     bits: Array
     counts: Array
+    maps: Array
 
     def some(self, places: Sequence[int] | Array) -> "Sketch":
         """Those of some of the texts, in the order given."""
         chosen = np.asarray(places, dtype=np.int64)
+        if np.array_equal(chosen, np.arange(len(self.counts))):
+            return self
         starts = np.cumsum(self.counts) - self.counts
-        return Sketch(self.bits[ranges(starts[chosen], self.counts[chosen])], self.counts[chosen])
+        counts = self.counts[chosen]
+        return Sketch(self.bits[ranges(starts[chosen], counts)], counts, self.maps[chosen])
 
     def split(self, places: Sequence[int]) -> list[Array]:
         """Those of some of the texts, one array each."""
@@ -41,10 +50,23 @@ class Sketch(NamedTuple):
         return np.split(some.bits, np.cumsum(some.counts)[:-1])
 
 
+def sketched(bits: Array, counts: Array) -> Sketch:
+    """The sketches of texts whose shingles have these bits, text by text."""
+    parts = [np.zeros((0, 8 * _WORDS), dtype=np.uint8)]
+    ends = np.cumsum(counts)
+    for start in range(0, len(ends), _MAPPED):
+        some = counts[start : start + _MAPPED]
+        places = bits[ends[start] - some[0] : ends[start + len(some) - 1]] % (64 * _WORDS)
+        present = np.zeros((len(some), 64 * _WORDS), dtype=bool)
+        present[np.repeat(np.arange(len(some)), some), places] = True
+        parts.append(np.packbits(present, axis=1))
+    return Sketch(bits, counts, np.concatenate(parts).view(np.uint64))
+
+
 def joined(parts: Sequence[Array]) -> Sketch:
     """Sketches of single texts as one."""
     bits = np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint16)
-    return Sketch(bits, np.array([len(part) for part in parts], dtype=np.int64))
+    return sketched(bits, np.array([len(part) for part in parts], dtype=np.int64))
 
 
 class Sketches:
@@ -53,6 +75,7 @@ class Sketches:
     def __init__(self) -> None:
         self._bits = np.zeros(1 << 10, dtype=np.uint16)
         self._starts = np.zeros(1 << 6, dtype=np.int64)
+        self._maps = np.zeros((1 << 6, _WORDS), dtype=np.uint64)
         self._texts = 0
 
     def add(self, sketch: Sketch | Array) -> None:
@@ -63,6 +86,8 @@ class Sketches:
         ends = start + np.cumsum(sketch.counts)
         self._bits = grown(self._bits, start + len(sketch.bits))
         self._starts = grown(self._starts, self._texts + len(ends) + 1)
+        self._maps = grown(self._maps, self._texts + len(ends))
+        self._maps[self._texts : self._texts + len(ends)] = sketch.maps
         self._bits[start : start + len(sketch.bits)] = sketch.bits
         self._starts[self._texts + 1 : self._texts + 1 + len(ends)] = ends
         self._texts += len(ends)
@@ -90,22 +115,36 @@ class Sketches:
     def reaching(self, batch: Sketch, places: Array, numbers: Array, threshold: float) -> Array:
         """Which pairs have a bound of `threshold` or more, bool; `places` ascend.
 
-        A pair needs t / (1 + t) of both lengths in common, so that of as many of the one's shingles
-        as may be missing and some more, these more at least have to be in the other: most pairs
-        are told by that, and the rest by all their shingles.
+        A pair needs t / (1 + t) of both lengths in common. Most pairs are told by maps of 512 bits:
+        where the one's map has a bit that the other's lacks, a shingle is missing. The maps of
+        long texts are full: of these as many shingles are looked up as may be missing and some
+        more, these more at least have to be in the other. What is left is told by all shingles.
         """
         starts, lengths = self._spans(numbers)
         own = batch.counts[places]
         needed = np.ceil((lengths + own) * threshold / (1 + threshold) - _SLACK).astype(np.int64)
         likely = np.flatnonzero(np.minimum(lengths, own) >= needed)
-        spare = (lengths - needed)[likely]
-        looked = np.minimum(lengths[likely], spare + np.maximum(_MORE, lengths[likely] // _MORE))
-        found = self._common(batch, places[likely], starts[likely], looked)
-        likely = likely[found >= looked - spare]
+        missing = self._missing(batch, places[likely], numbers[likely])
+        likely = likely[lengths[likely] - missing >= needed[likely]]
+        long = lengths[likely] > LONG
+        some, others = likely[long], likely[~long]
+        spare = (lengths - needed)[some]
+        looked = np.minimum(lengths[some], spare + np.maximum(_MORE, lengths[some] // _MORE))
+        found = self._common(batch, places[some], starts[some], looked)
+        likely = np.sort(np.concatenate([some[found >= looked - spare], others]))
         bounds = self.bounds_of(batch, places[likely], numbers[likely])
         reached = np.zeros(len(numbers), dtype=bool)
         reached[likely[bounds >= threshold - _SLACK]] = True
         return reached
+
+    def _missing(self, batch: Sketch, places: Array, numbers: Array) -> Array:
+        """How many shingles of the known texts their partners lack at least, int64 [pairs]."""
+        missing = np.zeros(len(places), dtype=np.int64)
+        for start in range(0, len(places), _PAIRS):
+            some = slice(start, start + _PAIRS)
+            lacking = self._maps[numbers[some]] & ~batch.maps[places[some]]
+            missing[some] = np.bitwise_count(lacking).sum(axis=1, dtype=np.int64)
+        return missing
 
     def _spans(self, numbers: Array) -> tuple[Array, Array]:
         """Where the sketches of some texts begin, and their lengths."""

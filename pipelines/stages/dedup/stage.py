@@ -184,25 +184,28 @@ class Dedup(Stage):
             if isinstance(text, str):
                 yield Known(record, "", text, name)
 
-    def items(self, row: Row) -> Iterator[Known | Fault]:
-        """The row's texts: those of `also`, then its own; or the one fault that it has."""
-        for columns, of in [*(((column,), column) for column in self.also), (self.columns, "")]:
-            text = self._text(row.data, columns)
+    def items(self, row: Row) -> list[Known | Fault]:
+        """The row's texts: those of `also`, then its own; or the one fault that it has, last."""
+        found: list[Known | Fault] = []
+        for column in self.also:
+            text = self._text(row.data, (column,))
             if isinstance(text, Fault):
-                yield text
-                return
-            yield Known(row.id, row.family, text, of)
+                return [*found, text]
+            found.append(Known(row.id, row.family, text, column))
+        own = self._text(row.data, self.columns)
+        return [*found, own if isinstance(own, Fault) else Known(row.id, row.family, own)]
 
     def _text(self, data: Mapping[str, JSON], columns: tuple[str, ...]) -> str | Fault:
         """What is compared; columns that hold no text are compared as JSON."""
-        missing = [column for column in columns if column not in data]
-        if missing:
-            return Fault("missing_column", {"column": missing[0], "columns": sorted(data)})
-        values = (data[column] for column in columns)
-        texts = [value if isinstance(value, str) else canonical(value) for value in values]
+        texts = []
+        for column in columns:
+            if column not in data:
+                return Fault("missing_column", {"column": column, "columns": sorted(data)})
+            value = data[column]
+            texts.append(value if isinstance(value, str) else canonical(value))
         if self.method == "semantic":
             return "\n".join(texts)
-        return "\x1f".join(normalised(text) if self.normalise else text for text in texts)
+        return "\x1f".join([normalised(text) for text in texts] if self.normalise else texts)
 
     def _outcome(self, verdict: Verdict) -> Outcome:
         row, fault = verdict
