@@ -38,6 +38,7 @@ _INPUT = 160  # characters of a row's own columns
 _TEXT = 1_200  # characters of what was made
 _STYLES = {"same": "", "out": "red strike", "in": "bold green"}
 _MARKS = {"same": "{}", "out": "[-{}-]", "in": "{{+{}+}}"}
+_LEAST_P = 0.001  # smaller ones are not told apart
 _PERCENT = {"near_duplicates", "exact_duplicates"}
 _TITLES = {
     "accepted": "accepted",
@@ -190,7 +191,8 @@ def evidence(contrast: Contrast) -> str:
     """The counts behind a verdict."""
     same = contrast.rows - contrast.better - contrast.worse
     counts = f"better in {contrast.better}, worse in {contrast.worse}, the same in {same}"
-    return f"{counts} of {contrast.rows} rows; p {contrast.p:.3g}"
+    p = f"p {contrast.p:.3g}" if contrast.p >= _LEAST_P else f"p below {_LEAST_P}"
+    return f"{counts} of {contrast.rows} rows; {p}"
 
 
 def _title(name: str) -> str:

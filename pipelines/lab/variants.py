@@ -17,7 +17,7 @@ from pipelines.job import LoadedJob, build_job
 from pipelines.lab.results import VariantView
 from pipelines.overrides import apply_override
 from pipelines.rows import JSON
-from pipelines.stages.base import Stage
+from pipelines.stages.base import ModelStage, Stage
 from prompts.errors import TextmillError, UsageError, nearest
 from prompts.prompt import library_names
 
@@ -111,8 +111,11 @@ def view(made: LoadedJob, stage: str, variant: Variant) -> VariantView:
 
 
 def prompt_of(stage: Stage) -> str:
-    """The name of the one prompt that a stage has; empty for any other number."""
-    own = getattr(stage, "prompt", "")
+    """The name of the one prompt that a stage asks a model with; empty for any other number.
+
+    `copying` and `heuristics` name the prompt of another stage, whose examples they look at.
+    """
+    own = getattr(stage, "prompt", "") if isinstance(stage, ModelStage) else ""
     if isinstance(own, tuple) and len(own) == 1:
         own = own[0]
     return own if isinstance(own, str) else ""

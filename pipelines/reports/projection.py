@@ -73,7 +73,7 @@ def neighbourhoods(vectors: Array) -> Array:
             from threadpoolctl import threadpool_limits
             from umap import UMAP
         except ImportError as exc:
-            fix = "pip install umap-learn, or leave --map out"
+            fix = "pip install -c constraints.txt -e '.[maps]', or leave --map out"
             raise UsageError("UMAP is not installed", fix=fix, key="--map") from exc
         with threadpool_limits(1):
             return _by_umap(UMAP, vectors)

@@ -185,15 +185,16 @@ def test_cells_stream_in_and_the_whole_comes_last(visitor: Visitor) -> None:
         "rows",
         "cells",
         "cells",
+        "cells",
         "comparison",
         "done",
     ]
-    assert [len(event["cells"]) for event in events[1:3]] == [8, 4]
-    whole = events[3]["comparison"]
+    assert [len(event["cells"]) for event in events[1:4]] == [2, 8, 2]
+    whole = events[4]["comparison"]
     assert [variant["name"] for variant in whole["variants"]] == ["A", "B"]
     assert "Ask hard on" in whole["cells"][1]["messages"][0][1]
     assert len(whole["contrasts"]) == 1
-    assert visitor.events(variants(A, B))[3]["paid"] == 0
+    assert visitor.events(variants(A, B))[4]["paid"] == 0
 
 
 def test_a_stage_s_settings_are_a_variant_too(visitor: Visitor) -> None:

@@ -290,6 +290,14 @@ def test_mistakes_about_the_stage(tmp_path: Path, words: list[str], line: str) -
     assert_line(ended.err, line)
 
 
+def test_a_prompt_that_a_gate_only_reads_is_not_replaced(tmp_path: Path) -> None:
+    gate = {"kind": "copying", "field": "question", "prompt": "qa/question"}
+    write_job(tmp_path, job(stages=[job()["stages"][0], gate]))
+    words = ("compare", "job.yaml", "--stage", "copying", "--variants", "@short", *LEDGER)
+    line = "stage 'copying' has no prompt that '@short' can replace; fix: ..."
+    assert_line(textmill(tmp_path, *words).err, line)
+
+
 def test_no_row_that_reaches_the_stage_is_an_error(tmp_path: Path) -> None:
     gate = {"kind": "length", "field": "topic", "unit": "words", "min": 9}
     write_job(tmp_path, job(stages=[gate, *job()["stages"][:1]]))

@@ -1,5 +1,6 @@
 """The map of the texts by UMAP: neighbours together, the same each time."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,6 @@ from command_line import assert_line, textmill
 from report_runs import records, report_run
 
 from pipelines.reports.projection import neighbourhoods
-
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # its compiler takes a minute
 
 
 def clusters() -> tuple[np.ndarray, np.ndarray]:
@@ -20,6 +19,8 @@ def clusters() -> tuple[np.ndarray, np.ndarray]:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), groups
 
 
+@pytest.mark.slow  # its compiler takes a minute
+@pytest.mark.timeout(300)
 def test_neighbours_stay_neighbours_and_the_map_is_the_same_each_time() -> None:
     pytest.importorskip("umap")
     vectors, groups = clusters()
@@ -31,6 +32,8 @@ def test_neighbours_stay_neighbours_and_the_map_is_the_same_each_time() -> None:
     assert (neighbourhoods(vectors) == found).all()
 
 
+@pytest.mark.slow  # its compiler takes a minute
+@pytest.mark.timeout(300)
 def test_the_report_says_how_its_map_was_drawn(tmp_path: Path) -> None:
     pytest.importorskip("umap")
     report_run(tmp_path, records(30))
@@ -39,3 +42,16 @@ def test_the_report_says_how_its_map_was_drawn(tmp_path: Path) -> None:
     ended = textmill(tmp_path, "report", "run", "--map", "tsne")
     assert ended.code == 2
     assert_line(ended.err, "--map: unknown map 'tsne'; fix: use one of: pca, umap")
+
+
+def test_a_map_without_its_package_is_refused_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report_run(tmp_path, records(30))
+    monkeypatch.setitem(sys.modules, "umap", None)  # as where it is not installed
+    ended = textmill(tmp_path, "report", "run", "--map", "umap", "--out", "u.html")
+    assert ended.code == 2
+    fix = "pip install -c constraints.txt -e '.[maps]', or leave --map out"
+    assert_line(ended.err, f"--map: UMAP is not installed; fix: {fix}")
+    assert not (tmp_path / "u.html").exists(), "no half a page is left"
+    assert textmill(tmp_path, "report", "run", "--out", "p.html").code == 0

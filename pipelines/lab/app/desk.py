@@ -33,7 +33,7 @@ from prompts.prompt import LIBRARY, Prompt
 from prompts.registry import validate
 
 CHUNK = 4
-"""Rows that are worked on before the page hears of them."""
+"""Rows that are worked on before the page hears of them; the first one is shown alone, at once."""
 
 MOST_ROWS = 500
 
@@ -170,8 +170,9 @@ def _stream(
     before = meter.calls - meter.known
     rows = rows_at(loaded, asked.stage, asked.rows, caller, lambda stage: None)
     yield {"rows": [{"id": row.id, "data": shortened(dict(row.data))} for row in rows]}
-    for start in range(0, len(rows), CHUNK):
-        part = _compared(loaded, asked, drafts, caller, rows[start : start + CHUNK])
+    for start in (0, *range(1, len(rows), CHUNK)):
+        end = start + CHUNK if start else 1
+        part = _compared(loaded, asked, drafts, caller, rows[start:end])
         variants = [variant["name"] for variant in part["variants"]]
         yield {"cells": part["cells"], "variants": variants}
     # Once more as one block, from the ledger: stages such as dedup have to see all rows.

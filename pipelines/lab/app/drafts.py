@@ -61,7 +61,7 @@ def read_draft(data: Any) -> Draft:
         UsageError: It is none.
     """
     if not isinstance(data, Mapping):
-        raise UsageError("a variant is an object")
+        raise UsageError("a variant is an object", fix="send {name: ..., ...}")
     return validate(Draft, dict(data))
 
 

@@ -40,7 +40,7 @@ def find(folder: Path, name: str) -> RunFolder:
     """
     try:
         if not _NAME.fullmatch(name):
-            raise UsageError("not a run's name")
+            raise UsageError("not a run's name", fix="pick one of the list")
         return open_run(folder / name)
     except UsageError as exc:
         raise NotFound("no such run", fix="pick one of the list") from exc

@@ -190,13 +190,14 @@ class Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not length.isdigit() or int(length) > LONGEST:
             self.close_connection = True
-            raise UsageError("the body is longer than 4 MiB, or of no known length")
+            problem = "the body is longer than 4 MiB, or of no known length"
+            raise UsageError(problem, fix="send less, with Content-Length")
         try:
             data = json.loads(self.rfile.read(int(length)))
         except (ValueError, RecursionError) as exc:
-            raise UsageError("the body is not JSON") from exc
+            raise UsageError("the body is not JSON", fix="send a JSON object") from exc
         if not isinstance(data, dict):
-            raise UsageError("the body is not a JSON object")
+            raise UsageError("the body is not a JSON object", fix="send one")
         return data
 
     def _send_file(self, name: str) -> None:
