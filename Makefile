@@ -37,8 +37,9 @@ torture: $(READY)  ## kill, starve and damage runs, small; --full is for a night
 	$(PYTHON) -m benchmarks.torture
 
 .PHONY: audit
-audit: $(READY)  ## look for known vulnerabilities in the installed packages
-	$(PYTHON) -m pip_audit --skip-editable
+audit: $(READY)  ## list the licences of all dependencies, look up their known vulnerabilities
+	$(PYTHON) -m benchmarks.licences
+	$(PYTHON) -m pip_audit --strict --disable-pip --no-deps -r constraints.txt
 
 .PHONY: doctor
 doctor: $(READY)  ## check the installation

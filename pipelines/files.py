@@ -98,7 +98,8 @@ def read_jsonl(path: Path) -> Iterator[dict[str, JSON]]:
             yield from reader.iter(type=dict)
         except jsonlines.InvalidLineError as exc:
             problem = "the line is not a JSON object"
-            raise CorruptRunError(problem, file=path, line=exc.lineno) from exc
+            fix = "put the file back from a copy"
+            raise CorruptRunError(problem, fix=fix, file=path, line=exc.lineno) from exc
 
 
 def dump_yaml(data: Mapping[str, JSON]) -> str:

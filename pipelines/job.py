@@ -175,6 +175,7 @@ class LoadedJob:
 
     def path(self, text: str) -> Path:
         """`text` as an existing path, from the working folder, the job's or the project's."""
+        fix = "give a path from the working folder, the job's folder or the project's"
         for folder in (Path.cwd(), self.folder, PROJECT):
             try:
                 candidate = folder / Path(text).expanduser()
@@ -182,8 +183,7 @@ class LoadedJob:
                     return candidate
             except (OSError, RuntimeError, ValueError) as exc:
                 why = exc.strerror if isinstance(exc, OSError) else exc
-                raise SourceError(f"'{shorten(text)}' is not a path: {why}") from exc
-        fix = "give a path from the working folder, the job's folder or the project's"
+                raise SourceError(f"'{shorten(text)}' is not a path: {why}", fix=fix) from exc
         raise SourceError(f"no such file or folder: '{text}'", fix=fix)
 
     def check(self) -> set[str]:

@@ -313,7 +313,7 @@ def write_exports(
             written = place(write, target / name, overwrite=True)
         except TextmillError as exc:
             exc.key = dotted(f"exports.{index}", exc.key)
-            raise
+            raise loaded.located(exc) from exc
         exports.append({"kind": exporter.kind, "path": name, **written})
     return exports
 

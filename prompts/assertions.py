@@ -96,12 +96,13 @@ class PromptTest(BaseModel):
             raise UsageError(problem, fix=f"add '{missing[0]}: ...'", key=f"{key}.values")
         low, high = self.min_words, self.max_words
         if low is not None and high is not None and low > high:
-            raise UsageError(f"no text has {low} to {high} words", key=f"{key}.max_words")
+            problem = f"no text has {low} to {high} words"
+            raise UsageError(problem, fix="raise it above min_words", key=f"{key}.max_words")
         try:
             regex.compile(self.regex)
         except regex.error as exc:
             problem = f"not a usable regular expression: {exc}"
-            raise UsageError(problem, key=f"{key}.regex") from exc
+            raise UsageError(problem, fix="mend the expression", key=f"{key}.regex") from exc
         self._read_schema(f"{key}.schema")
 
     def _read_schema(self, key: str) -> None:
@@ -112,7 +113,7 @@ class PromptTest(BaseModel):
         try:
             self._schema = ReplySchema(self.json_schema)
         except ValueError as exc:
-            raise UsageError(f"not a JSON Schema: {exc}", key=key) from exc
+            raise UsageError(f"not a JSON Schema: {exc}", fix="mend that keyword", key=key) from exc
 
     def prompt_faults(self, chat: Sequence[tuple[str, str]], tokens: int) -> Iterator[str]:
         """What is wrong with the rendered messages."""

@@ -78,7 +78,8 @@ class Output(BaseModel):
                 problem = f"{SHOWN[key]} is for form {form}, not {self.form}"
                 raise UsageError(problem, fix=f"write 'form: {form}'", key=f"output.{key}")
             if form == self.form and not given and form != "json":
-                raise UsageError(f"form {form} needs {SHOWN[key]}", key=f"output.{key}")
+                problem = f"form {form} needs {SHOWN[key]}"
+                raise UsageError(problem, fix=f"add '{key}: ...'", key=f"output.{key}")
         return self
 
     @model_validator(mode="after")
@@ -90,7 +91,8 @@ class Output(BaseModel):
         try:
             self._checked = ReplySchema(self.json_schema)
         except ValueError as exc:
-            raise UsageError(f"not a JSON Schema: {exc}", key="output.schema") from exc
+            problem = f"not a JSON Schema: {exc}"
+            raise UsageError(problem, fix="mend that keyword", key="output.schema") from exc
         return self
 
     @model_validator(mode="after")
@@ -98,7 +100,8 @@ class Output(BaseModel):
         for place, choice in enumerate(self.choices):
             key = f"output.choices.{place}"
             if not choice.strip() or choice != choice.strip():
-                raise UsageError("a choice is a text without outer white space", key=key)
+                problem = "a choice is a text without outer white space"
+                raise UsageError(problem, fix="remove the space, or the empty choice", key=key)
             if choice in self.choices[:place]:
                 raise UsageError(f"'{choice}' is listed twice", fix="drop one", key=key)
         return self
@@ -111,7 +114,7 @@ class Output(BaseModel):
             empty = regex.fullmatch(self.pattern, "", timeout=PATTERN_SECONDS)
         except (regex.error, TimeoutError) as exc:
             problem = f"not a usable regular expression: {exc}"
-            raise UsageError(problem, key="output.pattern") from exc
+            raise UsageError(problem, fix="mend the expression", key="output.pattern") from exc
         if empty:
             fix = "ask for at least one character"
             raise UsageError("the pattern matches an empty reply", fix=fix, key="output.pattern")
@@ -138,7 +141,8 @@ class Output(BaseModel):
         except ValueError as exc:
             key = {"json": "schema", "choice": "choices", "regex": "pattern"}[constraint[0]]
             problem = f"no reply can be held to this: {exc}"
-            raise UsageError(problem, key=f"output.{key}") from exc
+            fix = "allow more, or leave it out"
+            raise UsageError(problem, fix=fix, key=f"output.{key}") from exc
         return self
 
     def constraint(self) -> "tuple[Form, str] | None":

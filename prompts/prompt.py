@@ -153,9 +153,10 @@ class Prompt(PromptFile):
             UsageError: A variable has no value, a value is not plain data or null where it is
                 printed, a message comes out empty or longer than 1,000,000 characters.
         """
-        known = {name: values[name] for name in self._used if name in values}
-        if len(known) < len(self._used):
-            lacking = min(self._used.difference(known))
+        used = self._used
+        known = {name: values[name] for name in used if name in values}
+        if len(known) < len(used):
+            lacking = min(used.difference(known))
             available = ", ".join(sorted(values)) or "none"
             problem = f"prompt {self.name}: no value for '{lacking}'"
             raise UsageError(problem, fix=f"available: {available}", key=lacking)
@@ -174,7 +175,8 @@ class Prompt(PromptFile):
             problem = f"prompt {self.name}: {exc.problem}"
             raise UsageError(problem, fix=exc.fix, key=key) from exc
         if not text:
-            raise UsageError(f"prompt {self.name}: the message is empty", key=key)
+            problem = f"prompt {self.name}: the message is empty"
+            raise UsageError(problem, fix="give values that are not empty", key=key)
         return self.messages[index].role, text
 
 
@@ -248,14 +250,15 @@ def _check_reply(output: Output, reply: str, key: str) -> None:
     if output.form != "json":
         fault = _text_fault(output, reply.strip())
         if fault:
-            raise UsageError(f"the reply {fault}", key=key)
+            raise UsageError(f"the reply {fault}", fix="write one that fits 'output'", key=key)
         return
     try:
         fault = output.fault(json.loads(reply))
     except ValueError as exc:
         raise UsageError("the reply is not JSON", fix="the output's form is json", key=key) from exc
     if fault:
-        raise UsageError(f"the reply does not match the schema: {fault}", key=key)
+        problem = f"the reply does not match the schema: {fault}"
+        raise UsageError(problem, fix="write one that fits 'output'", key=key)
 
 
 def _text_fault(output: Output, reply: str) -> str:
@@ -327,7 +330,8 @@ def _contained(name: str, folder: Path | None) -> Path:
         try:
             path = (root / name).resolve()
         except (OSError, RuntimeError, ValueError) as exc:  # a loop of links, or a NUL
-            raise UsageError(f"prompt '{name}' is not a path that can be read") from exc
+            problem = f"prompt '{name}' is not a path that can be read"
+            raise UsageError(problem, fix="give the path of a prompt file") from exc
         if any(path.is_relative_to(allowed) for allowed in roots):
             inside.append(path)
         else:

@@ -94,14 +94,15 @@ def read_yaml_file(path: Path, *, shown: str = "") -> Document:
     name = shown or str(path)
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a FIFO would wait for a writer
-            raise UsageError("not a file", file=name)
+            raise UsageError("not a file", fix="give the path of a YAML file", file=name)
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
     except FileNotFoundError as exc:
-        raise UsageError("no such file", file=name) from exc
+        raise UsageError("no such file", fix="check the path", file=name) from exc
     except (OSError, ValueError) as exc:
         why = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-        raise UsageError(f"cannot be read: {why.lower()}", file=name) from exc
+        problem = f"cannot be read: {why.lower()}"
+        raise UsageError(problem, fix="check the path and its rights", file=name) from exc
     return read_yaml(raw, file=name)
 
 
@@ -121,7 +122,8 @@ def read_yaml(text: str | bytes, *, file: str | Path) -> Document:
         raise _syntax_error(exc, name) from exc
     except (ValueError, OverflowError) as exc:  # PyYAML's chr() of an escape such as "\UFFFFFFFF"
         line = reader.events.get_mark().line + 1
-        raise UsageError("an escape is not a character", file=name, line=line) from exc
+        problem, fix = "an escape is not a character", "write the character itself"
+        raise UsageError(problem, fix=fix, file=name, line=line) from exc
     return Document(name, decoded, data, reader.lines, reader.blocks)
 
 
@@ -162,7 +164,8 @@ class _Reader:
     def document(self) -> Any:
         self.events.get_event()  # the start of the stream
         if self.events.check_event(yaml.StreamEndEvent):
-            raise UsageError("the file is empty", file=self.file)
+            fix = "write at least one 'key: value' line"
+            raise UsageError("the file is empty", fix=fix, file=self.file)
         self.events.get_event()
         data = self.value((), 0)
         self.events.get_event()
@@ -185,7 +188,8 @@ class _Reader:
             return self._scalar(event, key)
         if depth >= MAX_DEPTH:
             place = key[:4]  # the whole key would be a line of its own
-            raise self.error(f"nested more than {MAX_DEPTH} deep", event, place)
+            problem = f"nested more than {MAX_DEPTH} deep"
+            raise self.error(problem, event, place, fix="write it flatter, or quote what is text")
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(key, depth)
         return self._mapping(key, depth)

@@ -38,6 +38,9 @@ _ALLOWED = (
 _LOOP_ATTRIBUTES = {"index", "index0", "first", "last", "length"}
 
 
+SIMPLER = "put less into one template"
+
+
 class TemplateFault(ValueError):
     """What is wrong with a template, or with the values it is given.
 
@@ -73,11 +76,13 @@ class Template:
             self._compiled = _ENVIRONMENT.from_string(tree)
         except jinja2.TemplateSyntaxError as exc:
             problem = f"template syntax: {exc.message}"
-            raise TemplateFault(problem, line=exc.lineno) from exc
+            fix = "close every '{{', '{%' and '{#', or write text of that look as {{ '{{' }}"
+            raise TemplateFault(problem, fix=fix, line=exc.lineno) from exc
         except TemplateFault:
             raise
         except (RecursionError, ValueError, OverflowError) as exc:
-            raise TemplateFault("the template is nested too deep or holds a huge number") from exc
+            problem = "the template is nested too deep or holds a huge number"
+            raise TemplateFault(problem, fix=SIMPLER) from exc
 
     def render(self, values: Mapping[str, Any]) -> str:
         """The text for `values`, which `check_plain` has passed.
@@ -210,15 +215,18 @@ def _check(tree: nodes.Template) -> None:
         seen += 1
         loops += isinstance(node, nodes.For)
         if seen > MAX_NODES:
-            raise TemplateFault(f"the template has more than {MAX_NODES:,} parts")
+            problem = f"the template has more than {MAX_NODES:,} parts"
+            raise TemplateFault(problem, fix=SIMPLER)
         if depth > MAX_DEPTH:
-            raise TemplateFault("the template is nested too deep", line=node.lineno)
+            problem = "the template is nested too deep"
+            raise TemplateFault(problem, fix=SIMPLER, line=node.lineno)
         if loops > MAX_LOOPS:
             problem = f"more than {MAX_LOOPS} loops inside each other"
-            raise TemplateFault(problem, line=node.lineno)
+            raise TemplateFault(problem, fix=SIMPLER, line=node.lineno)
         _check_node(node)
         if isinstance(node, nodes.Name) and node.name in ({"self"} if loops else {"self", "loop"}):
-            raise TemplateFault(f"'{node.name}' has no meaning here", line=node.lineno)
+            problem = f"'{node.name}' has no meaning here"
+            raise TemplateFault(problem, fix="give the variable another name", line=node.lineno)
         waiting.extend((child, depth + 1, loops) for child in node.iter_child_nodes())
 
 
@@ -229,7 +237,7 @@ def _check_node(node: nodes.Node) -> None:
         raise TemplateFault(f"{what} in a template", fix=fix, line=node.lineno)
     if isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
         problem = f"attribute '{node.attr}': a template reaches items only"
-        raise TemplateFault(problem, line=node.lineno)
+        raise TemplateFault(problem, fix="leave it out", line=node.lineno)
     if isinstance(node, nodes.Filter):
         _check_known("filter", node.name, list(FILTERS), node.lineno)
     if isinstance(node, nodes.Test):

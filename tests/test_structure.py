@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from prompts import errors
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGES = ("pipelines", "chains", "prompts")
 HEAVY = {"torch", "transformers", "langchain", "langchain_core", "langchain_community", "datasets"}
+ERRORS = {
+    name
+    for name, found in vars(errors).items()
+    if isinstance(found, type) and issubclass(found, errors.TextmillError)
+}
 FORBIDDEN = {
     "pipelines": {"torch", "transformers", "langchain", "langchain_core", "langchain_community"},
     "chains": {"pipelines"},
@@ -50,6 +57,24 @@ def test_langchain_community_has_one_adapter() -> None:
         if "langchain_community" in imported(path)
     ]
     assert users == ["chains/retrieval/community.py"]
+
+
+def raised_without_fix(path: Path) -> list[str]:
+    """Where an error of ours is made that does not say what to do."""
+    return [
+        f"{path.relative_to(REPOSITORY)}:{node.lineno}"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ERRORS
+        and not {"fix", None} & {keyword.arg for keyword in node.keywords}
+    ]
+
+
+def test_every_error_says_what_to_do() -> None:
+    assert len(ERRORS) >= 10
+    files = (path for package in PACKAGES for path in modules(package))
+    assert [place for path in files for place in raised_without_fix(path)] == []
 
 
 def test_no_file_is_too_long() -> None:

@@ -92,7 +92,11 @@ class Documents(Source):
     def fingerprint(self, view: SourceView) -> str:
         """Changes with the files' names and bytes and with how they are cut."""
         settings = self.model_dump(mode="json", exclude={"path"})
-        return digest(settings, hash_files(self._files(view)))
+        return digest(settings, hash_files(self._files(view), most=self._most()))
+
+    def _most(self) -> int:
+        """Bytes that a file may hold."""
+        return int(self.max_mb * 1_000_000)
 
     def report(
         self, rows: Iterable[Row], rejected: Iterable[Mapping[str, JSON]]
@@ -115,7 +119,7 @@ class Documents(Source):
                     yield file
                     continue
                 try:
-                    data = read_file(file.path, most=int(self.max_mb * 1_000_000))
+                    data = read_file(file.path, most=self._most())
                     reading = reader.read(data, file.name)
                     self._refuse_twin(reading, file.name, seen)
                     sha = hashlib.sha256(data).hexdigest()

@@ -142,8 +142,11 @@ def read_file(path: Path, *, most: int) -> bytes:
     return data
 
 
-def hash_files(files: Iterable[File | BadSeed]) -> list[str]:
-    """One entry a file, which changes with its name, its bytes or the reason it cannot be read."""
+def hash_files(files: Iterable[File | BadSeed], *, most: int | None = None) -> list[str]:
+    """One entry a file, which changes with its name, its bytes or the reason it cannot be read.
+
+    Of a file of more than `most` bytes, which nobody is going to read, only the size is looked at.
+    """
     entries = []
     for found in files:
         if isinstance(found, BadSeed):
@@ -151,6 +154,10 @@ def hash_files(files: Iterable[File | BadSeed]) -> list[str]:
             continue
         try:
             with open_file(found.path) as file:
+                size = os.fstat(file.fileno()).st_size
+                if most is not None and size > most:
+                    entries.append(f"{found.name}:too_large:{size}")
+                    continue
                 entries.append(f"{found.name}:{hashlib.file_digest(file, 'sha256').hexdigest()}")
         except Unreadable as bad:
             entries.append(f"{found.name}:{bad.reason}")

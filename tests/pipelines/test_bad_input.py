@@ -6,31 +6,56 @@ traceback. A bad row is rejected, and the run goes on.
 
 import json
 import os
+import stat
 from pathlib import Path
 
 import pytest
 from command_line import assert_line, start, textmill
 from mistakes import CASES, JOB, RUN, SECRET, SEEDS, Case, changed, stage, write
+from mistakes.cases import Files
+from mistakes.documents import BAD_DOCUMENTS, JOB_OF_DOCUMENTS, BadDocument, rights_of_others
 
 from pipelines.files import read_jsonl
+from tests.made_files import pdf
+
+BEGINS = {3, 4, 5, 8}
+"""Exit codes of what is found when a run may have begun."""
+BEGUN = {"run", "cache", "ledger.sqlite"}
+LONGEST = 1 << 20
+
+
+def all_below(folder: Path) -> dict[str, bytes | int]:
+    """The bytes of all files; of what cannot be read, or should not be, its mode and size."""
+    found: dict[str, bytes | int] = {}
+    for path in sorted(folder.rglob("*")):
+        name, known = str(path.relative_to(folder)), path.lstat()
+        plain = stat.S_ISREG(known.st_mode) and os.access(path, os.R_OK, effective_ids=True)
+        if path.name in {".lock", ".timing.jsonl"} or name.startswith("ledger.sqlite-"):
+            continue
+        small = plain and known.st_size < LONGEST
+        found[name] = path.read_bytes() if small else (known.st_mode << 64) + known.st_size
+    return found
+
+
+def changes(before: dict[str, bytes | int], after: dict[str, bytes | int]) -> set[str]:
+    """The files and folders, of the topmost ones, in which something is not as it was."""
+    names = {name for name, _ in before.items() ^ after.items()}
+    return {name.partition("/")[0] for name in names}
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_a_mistake_is_answered_with_one_line(case: Case, tmp_path: Path) -> None:
-    job = {} if case.job is None else {"job.yaml": case.job}
-    write(tmp_path, {"seeds.jsonl": SEEDS, **job, **case.files})
-    ended = textmill(tmp_path, *case.words)
-    assert_line(ended.err, case.line)
-    assert ended.code == case.code
-    assert SECRET not in ended.err
-    if case.code == 5:  # what was made is kept, the funnel shown and the dataset written
-        assert "stage" in ended.out
-        assert (tmp_path / "run/jsonl/data.jsonl").read_bytes() == b""
-        return
-    assert ended.out == ""
-    if case.code == 2:
-        assert not (tmp_path / "run").exists()
-        assert not (tmp_path / "ledger.sqlite").exists()
+    with case.world(case, tmp_path) as address:
+        for again in (False, True):
+            before = all_below(tmp_path)
+            ended = textmill(tmp_path, *case.words)
+            assert_line(ended.err, case.line.replace("ADDRESS", address))
+            assert "; fix: " in ended.err
+            assert ended.code == case.code
+            assert SECRET not in ended.err
+            assert ("stage" in ended.out) if case.code == 5 else (ended.out == "")
+            may_begin = case.code in BEGINS and not again
+            assert changes(before, all_below(tmp_path)) <= (BEGUN if may_begin else set())
 
 
 ROWS = {
@@ -72,6 +97,54 @@ def test_one_bad_row_is_rejected_and_the_run_goes_on(
     assert len(list(read_jsonl(tmp_path / "run/rows.jsonl"))) == 6
     assert (record["stage"], record["reason"]) == (at, reason)
     assert found in json.dumps([record["detail"], record["data"]])
+
+
+@pytest.mark.parametrize("bad", BAD_DOCUMENTS.values(), ids=BAD_DOCUMENTS.keys())
+def test_one_bad_document_is_rejected_and_the_others_are_read(
+    bad: BadDocument, tmp_path: Path
+) -> None:
+    job = JOB_OF_DOCUMENTS.replace("rows: 4\n", "")
+    write(tmp_path, {"job.yaml": job, "docs/good.md": "Grass is green.\n"})
+    bad.put(tmp_path)
+    with rights_of_others():
+        ended = textmill(tmp_path, *RUN)
+    assert ended.code == 0, ended.err
+    [row] = read_jsonl(tmp_path / "run/rows.jsonl")
+    assert row["data"]["document"] == "good.md"
+    [record] = read_jsonl(tmp_path / "run/rejected.jsonl")
+    assert (record["reason"], record["data"]["key"]) == (bad.reason, bad.name)
+
+
+FINE: dict[str, tuple[str, Files]] = {
+    "braces of JSON in a prompt": (
+        changed("Ask about {{ topic }}.", 'Write {\\"a\\": {\\"b\\": 1}} on {{ topic }}.'),
+        {},
+    ),
+    "half of a surrogate pair": (JOB, {"seeds.jsonl": '{"topic": "a \\ud83d b"}\n' + SEEDS}),
+    "separators of lines inside a text": (
+        JOB,
+        {"seeds.jsonl": '{"topic": "a \u2028\x85 b"}\n' + SEEDS},
+    ),
+    "document in UTF-16": (
+        JOB_OF_DOCUMENTS,
+        {"docs/a.txt": "Grass is green.\n\nSo is moss.".encode("utf-16")},
+    ),
+    "PDF of itself": (
+        JOB_OF_DOCUMENTS,
+        {"docs/a.pdf": pdf("One.").replace(b"/Kids [ ", b"/Kids [ 1 0 R ")},
+    ),
+}
+
+
+@pytest.mark.parametrize(("job", "files"), FINE.values(), ids=FINE.keys())
+def test_what_only_looks_like_a_mistake_just_works(job: str, files: Files, tmp_path: Path) -> None:
+    once = job.replace("rows: 4\n", "")
+    write(tmp_path, {"seeds.jsonl": SEEDS, "job.yaml": once, **files})
+    ended = textmill(tmp_path, *RUN)
+    assert (ended.code, ended.err) == (0, "")
+    rows = list(read_jsonl(tmp_path / "run/rows.jsonl"))
+    assert len(rows) >= 1
+    assert (tmp_path / "run/rejected.jsonl").read_bytes() == b""
 
 
 def test_a_reply_that_never_fits_its_form_is_rejected_with_its_text(tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
 """Bytes that nobody wrote on purpose give data or one of our errors, and never another."""
 
+import json
 import random
 import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from fuzzing import fuzzed
+from hypothesis import given
 from hypothesis import strategies as st
 from mistakes import JOB, PROMPT
+from source_views import View, build, parted
 
 from chains.calls import Reply
 from pipelines.folder import RunFolder
@@ -15,10 +18,13 @@ from pipelines.job import load_job
 from pipelines.journal import framed, whole_records
 from pipelines.ledger import Ledger
 from pipelines.rows import Rejection, Row
-from prompts.errors import CorruptRunError, TextmillError
+from prompts.errors import CorruptRunError, SourceError, TextmillError
 from prompts.prompt import Prompt
 
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = fuzzed(60)
+LINES = b"".join(
+    b'{"q": "Why %d?", "n": [%d, null, 1.5], "\xc3\xa4": {}}\n' % (n, n) for n in range(6)
+)
 JOURNAL = framed({"format": 1}) + framed({"pulled": 2}) + framed({"pulled": 4})
 PLACES = st.integers(0, 10**6)
 
@@ -56,6 +62,23 @@ def test_a_spoiled_prompt_renders_or_is_an_error_of_ours(
         contents = [str(exc)]
     assert contents
     assert all(isinstance(content, str) for content in contents)
+
+
+@QUICK
+@given(PLACES, st.binary(min_size=1, max_size=6))
+def test_each_line_of_spoiled_json_lines_is_a_row_or_one_entry(place: int, new: bytes) -> None:
+    data = spoiled(LINES, place, new)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "a.jsonl").write_bytes(data)
+        try:
+            rows, bad = parted(build("records", path="a.jsonl").read(View(Path(folder))))
+        except SourceError as exc:
+            assert "nothing in 'a.jsonl' can be read" in exc.problem  # noqa: PT017
+            return
+    filled = [line for line in data.split(b"\n") if line.strip()]
+    assert len(rows) + len(bad) == len(filled)
+    assert len(rows) >= 3  # six bytes spoil at most two lines, or all of them as another encoding
+    json.dumps([row.data for row in rows]).encode()
 
 
 @QUICK

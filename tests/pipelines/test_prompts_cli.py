@@ -136,7 +136,7 @@ def test_without_tests_the_worked_examples_are_rendered(tmp_path: Path) -> None:
         ({**GEESE, "regex": "("}, "regex: not a usable regular expression: ..."),
         ({**GEESE, "max_word": 1}, "max_word: unknown key 'max_word'; fix: ..."),
         ({**GEESE, "schema": {"type": "thing"}}, "schema: not a JSON Schema: ..."),
-        ({**GEESE, "min_words": 3, "max_words": 2}, "max_words: no text has 3 to 2 words"),
+        ({**GEESE, "min_words": 3, "max_words": 2}, "max_words: no text has 3 to 2 words; ..."),
     ],
 )  # fmt: skip
 def test_a_test_that_cannot_be_is_found_when_the_file_is_read(

@@ -79,7 +79,10 @@ def test_a_chat_may_have_earlier_turns() -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("", "mine.yaml: the file is empty"),
+        (
+            "",
+            "mine.yaml: the file is empty; fix: write at least one 'key: value' line",
+        ),
         ("- a", "mine.yaml:1: a prompt is a mapping, found a list; fix: write 'key: value' lines"),
         (b"a: caf\xe9", "mine.yaml:1: byte 0xe9 is not UTF-8; fix: save the file as UTF-8"),
         ("notes: x", "mine.yaml: messages: missing; fix: add 'messages'"),
@@ -134,12 +137,13 @@ def test_a_chat_may_have_earlier_turns() -> None:
         ),
         (
             FULL.replace('{"a": {"b": 1}}', "{{ context."),
-            "mine.yaml:11: messages.1.content: template syntax: expected name or number",
+            "mine.yaml:11: messages.1.content: template syntax: expected name or number; "
+            "fix: close every '{{', '{%' and '{#', or write text of that look as {{ '{{' }}",
         ),
         (
             FULL.replace('{"a": {"b": 1}}', "{{ context.__class__ }}"),
             "mine.yaml:11: messages.1.content: attribute '__class__': "
-            "a template reaches items only",
+            "a template reaches items only; fix: leave it out",
         ),
         (
             FULL.replace('{"a": {"b": 1}}', "{% include '/etc/passwd' %}"),
@@ -149,7 +153,7 @@ def test_a_chat_may_have_earlier_turns() -> None:
         (
             user("{{ lipsum.__globals__ }}"),
             "mine.yaml:2: messages.0.content: attribute '__globals__': "
-            "a template reaches items only",
+            "a template reaches items only; fix: leave it out",
         ),
         (
             user("{{ 9*10**9 }}"),
@@ -187,19 +191,22 @@ def test_a_chat_may_have_earlier_turns() -> None:
         (
             user("hi", "output: {form: json, schema: {maximum: 5}}\nexamples: [{reply: '7'}]\n"),
             "mine.yaml:4: examples.0.reply: the reply does not match the schema: "
-            "7 is greater than the maximum of 5",
+            "7 is greater than the maximum of 5; fix: write one that fits 'output'",
         ),
         (
             user("hi", "output: {form: choice, choices: [a, b]}\nexamples: [{reply: c}]\n"),
-            "mine.yaml:4: examples.0.reply: the reply is none of the choices",
+            "mine.yaml:4: examples.0.reply: the reply is none of the choices; "
+            "fix: write one that fits 'output'",
         ),
         (
             user("hi", "output: {form: regex, pattern: 'a+'}\nexamples: [{reply: aab}]\n"),
-            "mine.yaml:4: examples.0.reply: the reply does not match the pattern",
+            "mine.yaml:4: examples.0.reply: the reply does not match the pattern; "
+            "fix: write one that fits 'output'",
         ),
         (
             user("hi", "output: {form: code, language: python}\nexamples: [{reply: 'f('}]\n"),
-            "mine.yaml:4: examples.0.reply: the reply is no python: line 1: '(' was never closed",
+            "mine.yaml:4: examples.0.reply: the reply is no python: line 1: '(' was never closed; "
+            "fix: write one that fits 'output'",
         ),
         (
             user("hi", "output:\n  schema: {type: object}\n"),
@@ -209,7 +216,7 @@ def test_a_chat_may_have_earlier_turns() -> None:
         (
             user("hi", "output:\n  form: json\n  schema: {type: objct}\n"),
             "mine.yaml:5: output.schema: not a JSON Schema: type: 'objct' is not valid under any "
-            "of the given schemas",
+            "of the given schemas; fix: mend that keyword",
         ),
     ],
 )
@@ -227,7 +234,11 @@ def test_a_faulty_file_is_one_line_with_the_place(source: str | bytes, message: 
             "messages.0.content: prompt mine: a null value; "
             "fix: drop such rows, or use default('...', true)",
         ),
-        ({"a": " \n"}, "messages.0.content: prompt mine: the message is empty"),
+        (
+            {"a": " \n"},
+            "messages.0.content: prompt mine: the message is empty; "
+            "fix: give values that are not empty",
+        ),
         ({"a": object()}, "prompt mine: a value of the type object is not plain data"),
         (
             {"a": "x" * 1_000_001},

@@ -89,8 +89,8 @@ def test_errors_can_be_located() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "job.yaml: the file is empty"),
-        ("# nothing\n", "job.yaml: the file is empty"),
+        ("", "job.yaml: the file is empty; fix: write at least one 'key: value' line"),
+        ("# nothing\n", "job.yaml: the file is empty; fix: write at least one 'key: value' line"),
         ("a:\n\tb: 1", "job.yaml:2: a tab indents this line; fix: indent with spaces"),
         ("a:\n  b: 1\n\tc: 2", "job.yaml:3: a tab indents this line; fix: indent with spaces"),
         (
@@ -140,8 +140,15 @@ def test_errors_can_be_located() -> None:
             "job.yaml:1: a: the escape of U+D83D, which is no text; "
             "fix: write the character itself, or none",
         ),
-        ('a: "\\UFFFFFFFF"', "job.yaml:1: an escape is not a character"),
-        ("a: " + "[" * 2000, f"job.yaml:1: a.0.0.0: nested more than {MAX_DEPTH} deep"),
+        (
+            'a: "\\UFFFFFFFF"',
+            "job.yaml:1: an escape is not a character; fix: write the character itself",
+        ),
+        (
+            "a: " + "[" * 2000,
+            f"job.yaml:1: a.0.0.0: nested more than {MAX_DEPTH} deep; "
+            "fix: write it flatter, or quote what is text",
+        ),
         ("\n".join(" " * i + "a:" for i in range(1000)), "job.yaml:51: a.a.a.a: nested more than"),
         ("#" * (MAX_BYTES + 1), "job.yaml: larger than 1 MiB; fix: split the file"),
     ],
