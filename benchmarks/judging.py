@@ -74,7 +74,7 @@ SETS = {
         {"0": "negative", "1": "positive"},
         "Is the review positive or negative?",
         (
-            {"prompt": "classify/sentiment", "reply": "The review is {label}"},
+            {"prompt": "classify/sentiment@film", "reply": "The review is {label}"},
             {
                 "prompt": "classify/sentiment@one_word",
                 "reply": "It was {label}",
@@ -121,11 +121,11 @@ def measure(folder: Path, most: int, names: list[str]) -> Iterator[tuple[str, st
         frequent = Counter(label for _, label in rows).most_common(1)[0][1]
         yield f"{name}, {len(rows)} texts, chance", f"{1 / len(given.said):.1%}"
         yield f"{name}, the most frequent label", f"{frequent / len(rows):.1%}"
-        for way, stage in _ways(given):
+        for way, stage in _ways(given, len(rows)):
             yield f"{name}, {way}", _run(given, rows, others, stage)
 
 
-def _ways(given: Set) -> Iterator[tuple[str, dict[str, Any]]]:
+def _ways(given: Set, rows: int) -> Iterator[tuple[str, dict[str, Any]]]:
     prior = {"method": "prior", "file": "others.jsonl", "rows": CALIBRATION}
     if len(given.said) < 20:
         reply = {"kind": "generate", "prompt": "choose", "adds": "found", "attempts": 1}
@@ -138,6 +138,8 @@ def _ways(given: Set) -> Iterator[tuple[str, dict[str, Any]]]:
     if len(given.templates) > 1:
         every = [*range(len(given.templates))]
         yield "mean of the templates, prior of other texts", _classify(given, every, prior)
+        own = {**prior, "file": "rows.jsonl", "rows": rows}
+        yield "mean of the templates, prior of these texts", _classify(given, every, own)
 
 
 def _classify(given: Set, which: list[int], calibrate: dict[str, Any]) -> dict[str, Any]:

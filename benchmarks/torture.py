@@ -21,6 +21,7 @@ from pathlib import Path
 
 from benchmarks.crashing import Crashing, Death
 from benchmarks.growth import growth
+from benchmarks.soaking import soak_recipes
 from pipelines.failpoints import NAMES
 
 SEED = 11
@@ -241,6 +242,7 @@ PARTS: dict[str, Part] = {
     "flips": flips,
     "disk": full_disk,
     "soak": soak,
+    "recipes": lambda crashing, room, size: soak_recipes(room, size.minutes),
     "growth": lambda crashing, room, size: growth(room, *size.large),
 }
 

@@ -26,7 +26,7 @@ from pipelines.job import LoadedJob
 from pipelines.rows import JSON, Rejection, Row, seed_for
 from pipelines.sharding import Shard
 from pipelines.stages import Ask, Stage, State
-from pipelines.supply import Item, source_names, supply
+from pipelines.supply import Item, naming_source, source_names, supply
 from pipelines.usage import NAME as USAGE
 
 if TYPE_CHECKING:
@@ -165,7 +165,10 @@ def run(
 def identity(loaded: LoadedJob) -> dict[str, JSON]:
     """What a resumed run must share with its beginning: the job and what its sources hold."""
     named = zip(source_names(loaded.job.sources), loaded.job.sources, strict=True)
-    sources = {f"the {name.replace(':', ' ')}": item.fingerprint(loaded) for name, item in named}
+    sources = {}
+    for name, source in named:
+        with naming_source(loaded, source):
+            sources[f"the {name.replace(':', ' ')}"] = source.fingerprint(loaded)
     stages = [stage.fingerprint(loaded) for stage in loaded.job.stages]
     job = loaded.resolved().sha()
     return {"the job": job, **sources, "a file that a stage reads": stages}

@@ -6,13 +6,16 @@ for item in supply(loaded, passes=None):
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.job import LoadedJob
+from pipelines.occurrences import Occurrences
 from pipelines.rows import JSON, Outcome, Rejection, Row, digest
 from pipelines.sources import BadSeed, Seed, Source, seeds
 from prompts.errors import TextmillError
+from prompts.registry import dotted
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,47 +53,46 @@ def supply(loaded: LoadedJob, passes: int | None) -> Iterator[Item]:
     number = 0
     while passes is None or number < passes:
         found = False
-        occurrences = _Occurrences()
-        for name, source in zip(source_names(loaded.job.sources), loaded.job.sources, strict=True):
-            for seed in _read(loaded, source):
-                if isinstance(seed, BadSeed) and number > 0:
-                    continue
-                outcome = _outcome(seed, position, occurrences, number, name)
-                found = found or isinstance(outcome, Row)
-                yield Item(name, source.kind, outcome)
-                position += 1
+        for item in _one_pass(loaded, number, position):
+            found = found or isinstance(item.outcome, Row)
+            yield item
+            position += 1
         if not found:
             return
         number += 1
 
 
-def _read(loaded: LoadedJob, source: Source) -> Iterator[Seed | BadSeed]:
+def _one_pass(loaded: LoadedJob, number: int, position: int) -> Iterator[Item]:
+    """All items of one pass; the first stands at `position`."""
+    with Occurrences() as occurrences:
+        for name, source in zip(source_names(loaded.job.sources), loaded.job.sources, strict=True):
+            for seed in _read(loaded, source):
+                if isinstance(seed, BadSeed) and number > 0:
+                    continue
+                outcome = _outcome(seed, position, occurrences, number, name)
+                yield Item(name, source.kind, outcome)
+                position += 1
+
+
+@contextmanager
+def naming_source(loaded: LoadedJob, source: Source) -> Iterator[None]:
+    """An error of the source is given its key, and the file and the line of the job."""
     try:
-        yield from seeds(source, loaded)
+        yield
     except TextmillError as exc:
         index = next(i for i, s in enumerate(loaded.job.sources) if s is source)
-        exc.key = exc.key or f"sources.{index}"
+        if exc.file is None and not exc.key.startswith("sources."):
+            exc.key = dotted("sources", index, exc.key)
         raise loaded.located(exc) from exc
 
 
-class _Occurrences:
-    """Counts equal seeds; only the hashes of what has come before are kept."""
-
-    def __init__(self) -> None:
-        self._seen: set[int] = set()
-        self._again: Counter[int] = Counter()
-
-    def next(self, content: str) -> int:
-        short = int(content, 16)
-        if short not in self._seen:
-            self._seen.add(short)
-            return 0
-        self._again[short] += 1
-        return self._again[short]
+def _read(loaded: LoadedJob, source: Source) -> Iterator[Seed | BadSeed]:
+    with naming_source(loaded, source):
+        yield from seeds(source, loaded)
 
 
 def _outcome(
-    seed: Seed | BadSeed, position: int, occurrences: _Occurrences, number: int, name: str
+    seed: Seed | BadSeed, position: int, occurrences: Occurrences, number: int, name: str
 ) -> Outcome:
     if isinstance(seed, BadSeed):
         content = digest("unreadable", seed.key, seed.reason)
@@ -98,7 +100,7 @@ def _outcome(
         row = Row(identity, (position,), identity, {"key": _clean(seed.key)[0]})
         return Rejection(row, seed.reason, {"found": _clean(seed.detail)[0]}, stage=name)
     data, replaced = _clean(seed.data)
-    content = replace(seed, data=data).identity()
+    content = (replace(seed, data=data) if replaced else seed).identity()
     identity = digest(content, occurrences.next(content), number)
     event: dict[str, JSON] = {"stage": name, "pass": number}
     if seed.key:

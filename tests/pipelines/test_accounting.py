@@ -24,6 +24,8 @@ def test_in_and_created_are_out_and_rejected() -> None:
         ([], "lost row a"),
         (rows("b"), "lost row a"),
         ([*rows("a"), *rows("a")], "row a twice"),
+        ([*rows("b", "a"), *rows("a")], "row a twice"),
+        (rows("b", "c"), r"lost row a \(1 in all\)"),
         ([*rows("a"), Rejection(rows("a")[0], "bad")], "row a twice"),
     ],
 )
@@ -43,3 +45,23 @@ def test_a_funnel_goes_on_from_its_counts() -> None:
     assert second.counts()[0]["in"] == 2
     assert first.counts()[0]["rejected"] == {}
     assert second.rejected() == 1
+
+
+def test_funnels_are_joined_stage_by_stage() -> None:
+    a, b, c = rows("a", "b", "c")
+    first, second = Funnel(), Funnel()
+    first.add("s", "k", [a, b], [a, b, c])
+    first.add("t", "l", [a, b, c], [a, Rejection(b, "worse"), Rejection(c, "bad")])
+    second.add("t", "l", [a], [Rejection(a, "bad")])
+    second.add("quota", "quota", [a, b], [Rejection(a, "over_quota"), Rejection(b, "no_cell")])
+    first.join(second)
+    assert first.counts() == [
+        {"stage": "s", "kind": "k", "in": 2, "created": 1, "out": 3, "rejected": {}},
+        {"stage": "t", "kind": "l", "in": 4, "created": 0, "out": 1}
+        | {"rejected": {"bad": 2, "worse": 1}},
+        {"stage": "quota", "kind": "quota", "in": 2, "created": 0, "out": 0}
+        | {"rejected": {"no_cell": 1, "over_quota": 1}},
+    ]
+    assert list(first.counts()[1]["rejected"]) == ["bad", "worse"]
+    assert first.rejected() == 4
+    assert second.counts()[0]["rejected"] == {"bad": 1}

@@ -32,6 +32,8 @@ REPLIES = {
     "multihop_qa": ASKED,
     "retrieval_triplets": ASKED,
     "summaries": TOLD,
+    "scored_pairs": "Somebody with two suitcases is waiting for a bus in the rain.",
+    "step_labels": "There are 4 * 5 = 20 in them.\nThen 6 + 20 = 26 in all.\nThe answer is 26.",
 }
 SETTINGS = {
     "conversations": ["stages.1.min_relevance=null", "stages.1.exchanges=1",
@@ -44,7 +46,8 @@ SETTINGS = {
     "table": [],
     "code": [],
     "taxonomy": ["sources.0.topics=[water]", "sources.0.balance=[]", "sources.0.count=1"],
-    "personas": ["quota=null", f"{FIXED.removesuffix('attributes')}columns.subject=[sleep]"],
+    "personas": ["quota=null", "sources.0.columns.subject=[sleep]",
+                 "sources.0.columns.occupation=[nurse]"],
     "self_instruct": [],
     "evolve": [],
     "magpie": [],
@@ -52,6 +55,8 @@ SETTINGS = {
     "multihop_qa": [],
     "retrieval_triplets": [],
     "summaries": [],
+    "scored_pairs": [],
+    "step_labels": [f"{FIXED}.few=[4]", f"{FIXED}.some=[6]", "stages.4.per.correct=[true]"],
 }  # fmt: skip
 COLUMNS = {
     "conversations": "messages",
@@ -70,6 +75,8 @@ COLUMNS = {
     "multihop_qa": "bridge",
     "retrieval_triplets": "negative",
     "summaries": "completion",
+    "scored_pairs": "score",
+    "step_labels": "labels",
 }
 DOCUMENTS = {
     "ferry.md": "The ferry to Skarn takes 40 cars, and it leaves the old pier at nine on weekdays. "

@@ -1,4 +1,4 @@
-from pipelines.rows import Row, canonical, digest, seed_for
+from pipelines.rows import Rejection, Row, canonical, digest, seed_for
 
 
 def row() -> Row:
@@ -47,3 +47,21 @@ def test_every_part_of_its_place_changes_a_seed() -> None:
 def test_seeds_are_the_same_for_ever() -> None:
     assert seed_for(7, "question", "00ff") == seed_for(7, "question", "00ff")
     assert seed_for(7, "question", "00ff") == 4306161514860350
+
+
+def test_a_row_and_a_rejection_are_written_with_all_they_hold() -> None:
+    written = {"id": "aa", "order": "17", "family": "aa", "data": {"text": "x"}}
+    history = {"history": [{"stage": "source"}]}
+    assert row().as_json() == written | history
+    rejection = Rejection(row(), "too_long", {"words": 31}, attempts=3, stage="length")
+    verdict = {"stage": "length", "reason": "too_long", "detail": {"words": 31}, "attempts": 3}
+    assert rejection.as_json() == written | history | verdict
+    once = Rejection(row(), "bad").as_json()
+    assert (once["stage"], once["detail"], once["attempts"]) == ("", {}, 1)
+
+
+def test_an_identity_is_the_same_for_ever() -> None:
+    """A changed one gives every row another id, and so another seed: change it on purpose only."""
+    assert digest("a", 1, {"b": None}) == "b1be2fbe696c6cab"
+    assert row().child("s", 1).id == "cd76bd10e259376e"
+    assert digest("half \ud83d") != digest("half \ud83e")
