@@ -20,7 +20,7 @@ from chains.engine.reading import Piece, Reading, chunks, passes
 if TYPE_CHECKING:
     from chains.engine.attention_engine import AttentionEngine, Chain
 
-HELD = 8192
+HELD = 4096
 """Tokens of prompts and targets whose keys and values are held at once, more or less."""
 
 

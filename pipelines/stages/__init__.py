@@ -66,6 +66,7 @@ from pipelines.stages.shapes.spans import Spans
 from pipelines.stages.shapes.template import Template
 from pipelines.stages.shapes.tool_calls import ToolCalls
 from pipelines.stages.shapes.verify_answer import VerifyAnswer
+from pipelines.stages.similarity import Similarity
 
 __all__ = [
     "STAGES",
@@ -120,6 +121,7 @@ __all__ = [
     "RunnableStage",
     "Secrets",
     "SelfInstruct",
+    "Similarity",
     "Spans",
     "Stage",
     "State",

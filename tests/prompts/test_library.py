@@ -11,6 +11,7 @@ from prompts.prompt import LIBRARY, Prompt, list_prompts, load_prompt
 REPOSITORY = Path(__file__).resolve().parents[2]
 VARIABLES = {
     "classify/sentiment": {"text"},
+    "classify/sentiment@film": {"text"},
     "classify/sentiment@one_word": {"text"},
     "classify/text": {"text", "labels"},
     "code/function": {"name", "parameters", "task"},
@@ -37,6 +38,7 @@ VARIABLES = {
     "label/news": {"place", "section", "topic"},
     "label/question": {"opening", "topic"},
     "persona/question": {"persona", "subject"},
+    "persona/question@before": {"persona", "subject"},
     "persona/write": {"traits"},
     "qa/answer": {"context", "question"},
     "qa/answer@document": {"context", "question"},
