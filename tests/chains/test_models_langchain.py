@@ -107,7 +107,8 @@ def test_one_bad_row_is_one_error(model: Watched) -> None:
     found = model.batch(["a", "poison", "c"], return_exceptions=True)
     assert [found[0].content, found[2].content] == ["A", "C"]
     assert isinstance(found[1], ModelError)
-    assert str(found[1]) == "the model did not reply: failed: ValueError: bad row"
+    said = "the model did not reply: failed: ValueError: bad row"
+    assert str(found[1]) == f"{said}; fix: mend what the error says, and call again"
     with pytest.raises(ModelError, match="bad row"):
         model.invoke("poison")
 

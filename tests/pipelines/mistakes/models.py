@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from mistakes.cases import Case, Files, from_job, model
-from mistakes.worlds import made, server
+from mistakes.worlds import server
 from tests.chains.fake_server import GOOD_KEY, FakeServer, completion
 
 CONFIG = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 8}
@@ -19,16 +18,6 @@ def weights(header: dict[str, Any], size: int = 0) -> bytes:
     """A safetensors file whose data is zeros."""
     raw = json.dumps(header).encode()
     return len(raw).to_bytes(8, "little") + raw + bytes(size)
-
-
-def _huge(folder: Path) -> None:
-    """Weights of two terabytes that take no room on the disk."""
-    count = 10**12
-    header = {"w": {"dtype": "BF16", "shape": [count], "data_offsets": [0, 2 * count]}}
-    path = folder / "tiny/model.safetensors"
-    path.write_bytes(weights(header))
-    with path.open("ab") as file:
-        file.truncate(path.stat().st_size + 2 * count)
 
 
 def _folder(line: str, files: Files, code: int = 4, **config: object) -> Case:
@@ -146,11 +135,4 @@ MODELS = {
     ),
     "quota of the server used up": _online("...429...; fix: ...resume...", _fail_after(0, 429)),
     "server that dies on the way": _online("...500...; fix: ...", _fail_after(2, 500)),
-    "more than the memory holds": Case(
-        "...loading the model takes about 2300.0 GB of memory, ...; fix: ...",
-        job=model("{model: ./tiny, dtype: bfloat16, device: cpu}"),
-        files={"tiny/config.json": json.dumps(CONFIG)},
-        code=8,
-        world=made(_huge),
-    ),
 }
