@@ -64,12 +64,12 @@ def answered(spec: ModelSpec, count: int) -> dict[int, list[Reply]]:
 def test_no_reply_is_lost_or_doubled_through_a_thousand_faults() -> None:
     with slow(latency=0.002, limit=1000, faults=1000) as server:
         spec = ModelSpec(server=server.address, model="m", batch=64, deadline=0.05)
-        found = answered(spec, 2000)
+        found = answered(spec, 2400)
         stats = server.stats()
-    assert [found[n][0].text for n in range(2000)] == [f"Question {n}!" for n in range(2000)]
+    assert [found[n][0].text for n in range(2400)] == [f"Question {n}!" for n in range(2400)]
     assert sum(stats["injected"].values()) == 1000
     assert min(stats["injected"].values()) == 125
-    assert stats["answered"] == 2000
+    assert stats["answered"] == 2400
 
 
 def test_a_server_that_refuses_more_than_so_many_is_kept_full_and_not_pressed() -> None:
