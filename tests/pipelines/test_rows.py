@@ -1,4 +1,8 @@
-from pipelines.rows import Rejection, Row, canonical, digest, seed_for
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from pipelines.rows import Fault, Rejection, Row, canonical, digest, seed_for
 
 
 def row() -> Row:
@@ -65,3 +69,18 @@ def test_an_identity_is_the_same_for_ever() -> None:
     assert digest("a", 1, {"b": None}) == "b1be2fbe696c6cab"
     assert row().child("s", 1).id == "cd76bd10e259376e"
     assert digest("half \ud83d") != digest("half \ud83e")
+
+
+def test_an_event_goes_behind_the_history_and_none_leaves_it() -> None:
+    row = Row("a", (0,), "a", {"text": "One."}, history=({"stage": "first"},))
+    told = row.with_data({"text": "Two."}, {"stage": "second"})
+    assert told.history == ({"stage": "first"}, {"stage": "second"})
+    assert told.with_data({"more": 1}).history == told.history
+    assert (row.data, row.history) == ({"text": "One."}, ({"stage": "first"},))
+
+
+def test_rows_rejections_and_faults_cannot_be_changed() -> None:
+    row = Row("a", (0,), "a", {})
+    for each, name in ((row, "id"), (Rejection(row, "x"), "reason"), (Fault("x"), "reason")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(each, name, "other")
