@@ -9,7 +9,6 @@ deletes by itself, also where the process is killed.
 """
 
 import sqlite3
-from types import TracebackType
 
 from prompts.errors import ResourceError
 
@@ -21,7 +20,7 @@ INSERT INTO seen VALUES (?, 0) ON CONFLICT (hash) DO UPDATE SET again = again + 
 
 
 class Occurrences:
-    """Counts equal hashes; close it, or use it in a `with`."""
+    """Counts equal hashes; close it in the end."""
 
     def __init__(self) -> None:
         self._first: dict[int, int] = {}
@@ -45,17 +44,6 @@ class Occurrences:
         """Delete what is on disk."""
         if self._further is not None:
             self._further.close()
-
-    def __enter__(self) -> "Occurrences":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _next_further(self, short: int) -> int:
         try:

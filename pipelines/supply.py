@@ -6,7 +6,7 @@ for item in supply(loaded, passes=None):
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -64,7 +64,7 @@ def supply(loaded: LoadedJob, passes: int | None) -> Iterator[Item]:
 
 def _one_pass(loaded: LoadedJob, number: int, position: int) -> Iterator[Item]:
     """All items of one pass; the first stands at `position`."""
-    with Occurrences() as occurrences:
+    with closing(Occurrences()) as occurrences:
         for name, source in zip(source_names(loaded.job.sources), loaded.job.sources, strict=True):
             for seed in _read(loaded, source):
                 if isinstance(seed, BadSeed) and number > 0:

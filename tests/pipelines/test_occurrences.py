@@ -1,5 +1,6 @@
 import tracemalloc
 from collections import Counter
+from contextlib import closing
 from random import Random
 
 import pytest
@@ -24,14 +25,14 @@ def test_equal_hashes_are_counted_wherever_they_are_held(
 ) -> None:
     monkeypatch.setattr(occurrences, "IN_MEMORY", in_memory)
     before: Counter[str] = Counter()
-    with Occurrences() as counting:
+    with closing(Occurrences()) as counting:
         for content in [*numbers(Random(3), 3000, 900), "0" * 16, "f" * 16, "f" * 16]:
             assert counting.next(content) == before[content]
             before[content] += 1
 
 
 def test_what_is_held_does_not_grow_with_what_is_counted() -> None:
-    with Occurrences() as counting:
+    with closing(Occurrences()) as counting:
         tracemalloc.start()
         count_all(counting, numbers(Random(4), occurrences.IN_MEMORY + 1, 2**40))
         full = tracemalloc.get_traced_memory()[0]
@@ -42,7 +43,7 @@ def test_what_is_held_does_not_grow_with_what_is_counted() -> None:
 
 def test_a_full_disk_of_temporary_files_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(occurrences, "IN_MEMORY", 0)
-    with Occurrences() as counting:
+    with closing(Occurrences()) as counting:
         counting.next("0" * 16)
         assert counting._further is not None
         counting._further.execute("PRAGMA max_page_count = 3")
