@@ -1,8 +1,9 @@
 """The batch engine beside `generate` of transformers and LangChain's pipeline, embedded model.
 
-All ways answer the same prompts in one process, one after the other in every round; a figure is the
-median of the rounds' ratios. The limit is the time that the matrix products alone would take at the
-rate which the model's own linear layers reach at 48 rows, measured in the same round.
+All ways answer the same prompts in one process, one after the other in every round, in the number
+type that the engine takes on this processor; a figure is the median of the rounds' ratios. The
+limit is the time that the matrix products alone would take at the rate which the model's own linear
+layers reach at 48 rows, measured in the same round.
 """
 
 import json
@@ -74,7 +75,6 @@ class Ways:
             self._open_others()
 
     def _open_others(self) -> None:
-        import torch
         from langchain_community.llms.huggingface_pipeline import HuggingFacePipeline
         from transformers import AutoModelForCausalLM, pipeline
 
@@ -82,7 +82,8 @@ class Ways:
         from chains.models.spec import ModelSpec
 
         folder = locate(ModelSpec(model="embedded")).folder()
-        self.twin = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+        dtype = self.model.engine.model.dtype
+        self.twin = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
         text = pipeline("text-generation", model=self.twin, tokenizer=self.tokenizer)
         chain = HuggingFacePipeline(pipeline=text, pipeline_kwargs=_sampling())
         self.chain = chain.bind(skip_prompt=True)
@@ -145,7 +146,8 @@ class Ways:
         import torch
 
         layers = [m for m in self.twin.modules() if isinstance(m, torch.nn.Linear)]
-        inputs = {m.in_features: torch.randn(ROWS, m.in_features).bfloat16() for m in layers}
+        sizes = {m.in_features for m in layers}
+        inputs = {size: torch.randn(ROWS, size, dtype=self.twin.dtype) for size in sizes}
         work = sum(2 * ROWS * m.in_features * m.out_features for m in layers)
 
         def step() -> int:

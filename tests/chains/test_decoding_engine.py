@@ -12,6 +12,7 @@ from chains.decoding.search import Request, Vocabulary
 from chains.engine.attention_engine import AttentionEngine
 from chains.engine.batches import decode_all, plan
 from chains.engine.choice import choose_engine
+from chains.engine.packing import WIDE, PackedLinear
 from chains.engine.plain import PlainEngine
 
 FAST = sorted(set(FAMILIES) - {"bloom", "mamba"})
@@ -62,6 +63,20 @@ def test_greedy_equals_generate_token_for_token(family: str) -> None:
     ]
     assert greedy_tokens(engine, prompt_list) == expected
     assert len(set(expected)) == len(expected)
+
+
+def test_a_packed_vocabulary_changes_no_token_and_no_row_by_its_neighbours() -> None:
+    model, twin = (tiny_causal("llama", vocab_size=WIDE) for _ in range(2))
+    engine = choose_engine(model)
+    assert engine.name == "registered attention"
+    assert isinstance(model.lm_head, PackedLinear)
+    asked = prompts([5, 30, 63, 64, 65, 120], vocabulary=WIDE)
+    expected = [without_pad(generated(twin, one, 20)[0, len(one) :].tolist()) for one in asked]
+    assert greedy_tokens(engine, asked, 20) == expected
+    with torch.inference_mode():
+        alone = engine.open().admit([Request(asked[1], 0, 4)])
+        among = engine.open().admit([Request(prompt, 0, 4) for prompt in 8 * asked])
+    assert torch.equal(alone[0], among[1])
 
 
 @pytest.mark.parametrize(("family", "name"), [*((f, "registered attention") for f in FAST)])
