@@ -66,7 +66,7 @@ stages:
 
 def measure(*, large: bool = False) -> Iterator[tuple[str, str]]:
     """Share of the ideal throughput, CPU a row (median of three), and with `large` the memory."""
-    calls = 6400
+    calls = 12_800
     with _Server(latency=LATENCY, limit=LIMIT) as address:
         found = [_child(_CALLS, address, str(calls), "64") for _ in range(ROUNDS)]
     ideal = calls * LATENCY / LIMIT

@@ -61,9 +61,9 @@ def post(path: Path, spec: ModelSpec, missing: Mapping[bytes, Call]) -> Posted:
     if path.exists():
         fix = "name a new file; the answers to that one are read with --batch-in"
         raise UsageError("exists already", fix=fix, file=path)
+    refuse_unsayable(list(missing.values()))
     lines = []
     for key, call in missing.items():
-        refuse_unsayable(call)
         for number in range(call.decoding.n):
             body = request_body(spec.model, call, number)
             name = f"{key.hex()}-{number}-{call.decoding.n}"

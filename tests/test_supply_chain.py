@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 from benchmarks.licences import STRONG, lines
 from chains.models.embedded import EMBEDDER, WRITER, EmbeddedFile
@@ -42,6 +43,30 @@ def test_every_dependency_has_one_exact_version_within_its_range() -> None:
         if not own and not (version and wanted.specifier.contains(version, prereleases=True)):
             wrong.append(f"{wanted} is pinned to {version or 'nothing'}")
     assert wrong == []
+
+
+SOUND = {
+    "datasets": "5.2",
+    "jinja2": "3.1.6",
+    "langchain-core": "1.3.3",
+    "langchain-text-splitters": "0.3.9",
+    "lxml": "6.1",
+    "pypdf": "6.12",
+    "ray": "2.54",
+    "torch": "2.10",
+    "transformers": "5.3",
+}
+"""The first versions without the weaknesses that this project would meet."""
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_no_range_reaches_down_to_a_version_with_a_known_weakness(name: str) -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = chain.from_iterable(project["optional-dependencies"].values())
+    [wanted] = [w for w in map(Requirement, [*project["dependencies"], *extras]) if w.name == name]
+    floors = [Version(part.version) for part in wanted.specifier if part.operator == ">="]
+    assert floors, wanted
+    assert max(floors) >= Version(SOUND[name])
 
 
 @pytest.mark.parametrize("file", [WRITER, EMBEDDER], ids=lambda file: file.title)

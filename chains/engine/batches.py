@@ -140,9 +140,13 @@ def _refusal(request: Request) -> Generated:
     return Generated("", "error", error=f"out_of_memory: {counts}")
 
 
+# In errors that are bare RuntimeErrors: of main memory, of a GPU's driver and of its libraries.
+_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
+
+
 def reason_of(exc: Exception) -> str:
     """What a task that raised it gives as its error."""
     text = (str(exc).strip() or type(exc).__name__).splitlines()[0][:200]
-    # torch's allocator for main memory raises a bare RuntimeError.
-    out = isinstance(exc, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text
+    out = isinstance(exc, (MemoryError, torch.OutOfMemoryError))
+    out = out or any(phrase in text for phrase in _NO_MEMORY)
     return f"out_of_memory: {text}" if out else f"failed: {type(exc).__name__}: {text}"

@@ -76,6 +76,7 @@ def load_model(files: ModelFiles, *, task: Task, dtype: str, device: str) -> Any
                 trust_remote_code=False,
                 output_loading_info=True,
             )
+            model = model.eval().to(device)
         except (MemoryError, torch.OutOfMemoryError) as exc:
             raise _too_little(files.bytes_in(dtype), None, files) from exc
         except Exception as exc:
@@ -83,7 +84,7 @@ def load_model(files: ModelFiles, *, task: Task, dtype: str, device: str) -> Any
             fix = f"take a model that {AUTO_CLASSES[task]} of transformers knows"
             raise ModelError(problem, fix=fix, file=files.folder) from exc
     _refuse_holes(files, task, report)
-    return model.eval().to(device)
+    return model
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -107,12 +108,23 @@ def check_memory(files: ModelFiles, *, dtype: str, device: str) -> None:
     """Estimate whether the weights fit.
 
     Raises:
+        ModelError: torch cannot use the GPU that is there.
         ResourceError: They do not.
     """
-    free = torch.cuda.mem_get_info()[0] if device == "cuda" else free_memory()
+    free = _free_on_gpu(files) if device == "cuda" else free_memory()
     needed = int(files.bytes_in(dtype) * WORKING_SPACE)
     if free is not None and needed > free:
         raise _too_little(needed, free, files)
+
+
+def _free_on_gpu(files: ModelFiles) -> int:
+    try:
+        return torch.cuda.mem_get_info()[0]
+    except (RuntimeError, AssertionError) as exc:  # a driver that is too old, say
+        fix = "write 'device: cpu', or mend the GPU's driver"
+        raise ModelError(
+            f"torch cannot use the GPU: {_first_line(exc)}", fix=fix, file=files.folder
+        ) from exc
 
 
 def _refuse_holes(files: ModelFiles, task: Task, report: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import Field, PrivateAttr
 
 from chains.calls import Call, Message, Reply
+from chains.decoding.composite import Composite
 from chains.decoding.plans import Plans, answer_by_one
 from chains.models.chat import BatchChatModel
 from chains.models.identity import server_description, server_fingerprint
@@ -91,12 +92,10 @@ class ServerChat(BatchChatModel):
                 every call.
             UsageError: The plan of a composite strategy asks for another model.
         """
-        plans = Plans(calls)
-        if plans.composite:
-            yield from answer_by_one(plans, self.answer)
+        if any(isinstance(call.decoding, Composite) for call in calls):
+            yield from answer_by_one(Plans(calls), self.answer)
             return
-        for call in calls:
-            refuse_unsayable(call)
+        refuse_unsayable(calls)
         self._probe.check(calls)
         yield from self._answer(calls)
 

@@ -176,8 +176,10 @@ def _window(model: str, served: list[dict[str, Any]]) -> int | None:
         listing = ", ".join(sorted(names)) or "none"
         fix = f"write '{guess}' (served: {listing})" if guess else f"use one of: {listing}"
         raise ModelError(f"the server does not know the model '{model}'", fix=fix, key="model")
-    window = served[names.index(model)].get("max_model_len")
-    return window if isinstance(window, int) else None
+    entry = served[names.index(model)]
+    meta = entry.get("meta")  # of llama.cpp, where a call has its slot's part of the context
+    told = [entry.get("max_model_len"), meta.get("n_ctx") if isinstance(meta, dict) else None]
+    return next((window for window in told if isinstance(window, int)), None)
 
 
 def _unreachable(exc: Exception, redact: Redactor, place: str) -> ModelError:

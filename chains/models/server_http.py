@@ -47,6 +47,7 @@ class Connection:
         self._open: http.client.HTTPConnection | None = None
         self._file: BufferedReader | None = None
         self._used = False
+        self._aborted = False
 
     def send(self, method: str, path: str, body: bytes | None, deadline: float) -> Answer:
         """Send a request and read the whole reply.
@@ -78,8 +79,13 @@ class Connection:
             self.close()
             raise
 
+    def abort(self) -> None:
+        """Have the thread that waits for a reply fail, at once and for good."""
+        self._aborted = True
+        self.close()
+
     def close(self) -> None:
-        """Close the connection; one that is waiting for its reply, in another thread, fails."""
+        """Close the connection."""
         open_, self._open, self._used = self._open, None, False
         file, self._file = self._file, None
         if open_ is not None:
@@ -94,6 +100,8 @@ class Connection:
         if self._open is None or self._file is None:
             self._open, self._used = self._connect(), False
             self._file = self._open.sock.makefile("rb")
+        if self._aborted:
+            raise ConnectionAbortedError("the connection was given up")
         sock, file = self._open.sock, self._file
         sock.settimeout(seconds_left(end))
         content = body or b""

@@ -8,6 +8,7 @@ are reduced to 31 bits, the most that every server reads.
 """
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -42,14 +43,15 @@ def request_body(model: str, call: Call, number: int) -> dict[str, Any]:
     return body
 
 
-def refuse_unsayable(call: Call) -> None:
+def refuse_unsayable(calls: Sequence[Call]) -> None:
     """Refuse what the protocol has no word for.
 
     Raises:
         ModelError: A strategy, a setting, or a turn that is left open for the model to write on.
     """
-    settings_of(call.decoding)
-    if any(message.role not in ROLES for message in call.messages):
+    for decoding in {id(call.decoding): call.decoding for call in calls}.values():
+        settings_of(decoding)
+    if any(message.role not in ROLES for call in calls for message in call.messages):
         problem = "a server cannot write on an open turn of the user"
         raise ModelError(problem, fix="use a local model")
 

@@ -17,6 +17,7 @@ import transformers
 from chains.models.files import inspect
 from chains.models.hugging_face import load_model, load_tokenizer, quiet
 from chains.models.locate import locate
+from chains.models.machine import resolve_device
 from chains.models.spec import ModelSpec
 from chains.text.measuring import words
 from chains.training.settings import Exchange, FineTuning, Outcome, Scores
@@ -39,7 +40,7 @@ def fine_tune(
     if not train or not test:
         raise UsageError("nothing to train or to test on", fix="give exchanges of both")
     folder = locate(spec, offline=offline).folder()
-    device = "cuda" if spec.device != "cpu" and torch.cuda.is_available() else "cpu"
+    device = resolve_device(spec.device)
     model = load_model(inspect(folder), task="causal", dtype="float32", device=device)
     tokenizer = load_tokenizer(folder)
     if tokenizer.pad_token_id is None:

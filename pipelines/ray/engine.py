@@ -23,6 +23,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
+from chains.models.machine import resolve_device
 from pipelines.blocks import Made
 from pipelines.calling import Caller, Interrupted, Meter
 from pipelines.folder import RunFolder
@@ -38,6 +39,7 @@ from pipelines.stages.dedup.seen import Known
 from pipelines.stages.dedup.stage import Dedup
 from pipelines.supply import Item
 from pipelines.usage import Usage
+from prompts.errors import UsageError
 
 AHEAD = 2
 """Blocks under way for each actor: one at work, one behind a stage that works here."""
@@ -102,6 +104,21 @@ def compared_whole(job: Job) -> Dedup | None:
     return None
 
 
+def check_gpus(job: Job, cluster: Cluster) -> None:
+    """Refuse models that would run on this machine's GPU and on no GPU at the actors.
+
+    Raises:
+        UsageError: There are some; actors without `gpus` see none.
+    """
+    if cluster.gpus:
+        return
+    for name, spec in job.models.items():
+        local = not spec.server and spec.model != "scripted"
+        if local and resolve_device(spec.device) == "cuda":
+            problem = f"the model '{name}' runs on a GPU, and the actors are given none"
+            raise UsageError(problem, fix="add --gpus 1, or write 'device: cpu'", key="--gpus")
+
+
 class RayRunner(Runner):
     """Makes blocks in a Ray cluster.
 
@@ -121,6 +138,7 @@ class RayRunner(Runner):
         cluster: Cluster,
     ) -> None:
         super().__init__(loaded, folder, caller, watch, shard)
+        check_gpus(self.job, cluster)
         self._cluster = cluster
         self._crew: Crew | None = None
         self._segments = segments(self.job)

@@ -35,6 +35,7 @@ class FakeServer:
         self.models: Any = ["qwen3", "llama3"]
         self.prefix = "/v1"
         self.window: int | None = None
+        self.meta: Any = None
         self.needs_key = False
         self.requests: list[dict[str, Any]] = []
         self.paths: list[str] = []
@@ -50,7 +51,8 @@ class FakeServer:
         if path == f"{self.prefix}/models":
             if isinstance(self.models, str):
                 return 200, self.models
-            entries = [{"id": name, "max_model_len": self.window} for name in self.models]
+            told = {"max_model_len": self.window, "meta": self.meta}
+            entries = [{"id": name, **told} for name in self.models]
             return 200, {"object": "list", "data": entries}
         if path == f"{self.prefix}/chat/completions" and body is not None:
             with self._lock:
@@ -83,10 +85,12 @@ def completion(text: str, reason: str = "stop") -> dict[str, Any]:
 
 
 @contextmanager
-def serving() -> Iterator[FakeServer]:
+def serving(*, keep_alive: bool = False) -> Iterator[FakeServer]:
     fake = FakeServer()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1" if keep_alive else "HTTP/1.0"
+
         def do_GET(self) -> None:
             self._send(fake.answer(self.path, None, self.headers.get("Authorization", "")))
 

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import selectors
 import sys
 from collections import Counter
 from typing import Any
@@ -59,13 +60,14 @@ class Slow:
             self.busy -= 1
 
     async def work(self, body: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
+        due = asyncio.get_running_loop().time() + self.latency
         prompt = body["messages"][-1]["content"]
         self.seen += 1
         if self.left and self.seen % 2 and prompt not in self.failed:
             self.left -= 1
             self.failed.add(prompt)
             return await self.fail(next(self.kinds), writer)
-        await asyncio.sleep(self.latency)
+        await asyncio.sleep(due - asyncio.get_running_loop().time())
         self.answered[prompt] += 1
         message = {"role": "assistant", "content": f"{prompt}!"}
         choice = {"index": 0, "finish_reason": "stop", "message": message}
@@ -113,5 +115,11 @@ async def main() -> None:
     await server.serve_forever()
 
 
+def precise() -> asyncio.AbstractEventLoop:
+    """A loop that sleeps as long as it is told: one over epoll rounds up to milliseconds."""
+    return asyncio.SelectorEventLoop(selectors.SelectSelector())
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=precise) as runner:
+        runner.run(main())

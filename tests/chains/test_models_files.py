@@ -1,6 +1,7 @@
 """Finding models: what is refused and why, fingerprints without loading, light imports."""
 
 import json
+import pickle
 import re
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 from tiny_models import edit_json, save_causal
 
+from chains.calls import Call, Message
+from chains.decoding import Greedy
 from chains.models import ModelSpec, fingerprint, open_model, open_tokenizer
 from chains.models.embedded import WRITER, EmbeddedFile
 from chains.models.files import hash_folder, inspect
@@ -130,6 +133,27 @@ def test_a_folder_that_cannot_be_used_is_refused_with_the_reason(
     assert error.file is not None
 
 
+def test_no_pickle_of_a_model_folder_is_ever_run(folder: Path, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return canary.touch, ()
+
+    evil = pickle.dumps(Evil())
+    pickle.loads(evil)
+    assert canary.exists(), "it sings"
+    canary.unlink()
+    for name in ("pytorch_model.bin", "training_args.bin", "optimizer.pt", "model.pkl", "x.joblib"):
+        (folder / name).write_bytes(evil)
+    call = Call((Message("user", "a"),), Greedy(max_tokens=2))
+    [[(_, [reply])]] = open_model(ModelSpec(model=str(folder)), offline=True).answer([call])
+    assert reply.finish in {"stop", "length"}
+    (folder / "model.safetensors").unlink()
+    assert "its weights are pickled" in refusal(folder).problem
+    assert not canary.exists()
+
+
 @pytest.mark.parametrize(
     ("model", "problem"),
     [
@@ -201,6 +225,50 @@ def test_a_device_that_is_not_there_is_named() -> None:
         resolve_device("cuda")
     assert resolve_device("auto") == "cpu"
     assert resolve_dtype("float32", "cpu") == "float32"
+
+
+def gpu_refusal(folder: Path) -> TextmillError:
+    """What is said of a model that is to be loaded onto a GPU, which need not be there."""
+    from chains.models.hugging_face import load_model
+
+    with pytest.raises(TextmillError) as caught:
+        load_model(inspect(folder), task="causal", dtype="float32", device="cuda")
+    return caught.value
+
+
+def test_the_memory_of_a_gpu_is_asked_before_anything_is_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (1000, 80 * 10**9))
+    error = gpu_refusal(folder)
+    assert isinstance(error, ResourceError)
+    assert "0.0 GB are free" in error.problem
+
+    def broken() -> None:
+        raise RuntimeError("The NVIDIA driver on your system is too old\nand so on")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", broken)
+    error = gpu_refusal(folder)
+    assert isinstance(error, ModelError)
+    assert error.problem == "torch cannot use the GPU: The NVIDIA driver on your system is too old"
+    assert error.fix == "write 'device: cpu', or mend the GPU's driver"
+
+
+def test_a_gpu_that_fills_up_while_a_model_moves_there_is_a_resource_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    def full(self: Any, *words: Any, **settings: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (10**12, 10**12))
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    error = gpu_refusal(folder)
+    assert isinstance(error, ResourceError)
+    assert error.fix == "take a smaller model or dtype bfloat16"
 
 
 def test_a_missing_package_is_named_with_its_command() -> None:

@@ -298,6 +298,10 @@ def test_window_is_what_the_job_or_the_server_says(fake: FakeServer) -> None:
     fake.window = 4096
     assert connect(fake).window == 4096
     assert connect(fake, window=1000).window == 1000
+    fake.window, fake.meta = None, {"n_ctx": 2048, "n_ctx_train": 8192}
+    assert connect(fake).window == 2048
+    fake.meta = "unknown"
+    assert connect(fake).window == 8192
 
 
 def test_fingerprint_needs_no_server_and_holds_no_credentials(fake: FakeServer) -> None:

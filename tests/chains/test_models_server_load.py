@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_server import completion, serving
 
 from chains.calls import Call, Message, Reply
 from chains.decoding import Greedy
 from chains.models import ModelSpec
 from chains.models.server import open_server
+from chains.models.server_dispatch import AHEAD
 from chains.models.server_pace import PATIENCE, Pace, pause
 from prompts.errors import ModelError
 
@@ -122,6 +125,77 @@ def test_who_stops_listening_does_not_wait_for_stalled_calls() -> None:
         answers.close()  # type: ignore[attr-defined]
         model.close()
     assert time.monotonic() - start < 5
+
+
+def test_the_server_is_kept_busy_while_the_caller_writes_down_what_it_got() -> None:
+    with slow(latency=0.02, limit=100) as server:
+        model = open_server(ModelSpec(server=server.address, model="m", batch=8))
+        answers = model.answer(calls(600))
+        got = len(next(answers))
+        time.sleep(1.0)
+        meanwhile = server.stats()["answered"] - got
+        got += sum(len(done) for done in answers)
+        model.close()
+    assert got == 600
+    # What lies ready is bounded: so much a kill may lose that the server has been paid for.
+    assert 8 < meanwhile <= AHEAD * 8 + 8
+
+
+def test_the_last_calls_are_not_held_back_by_a_refusal_that_has_passed() -> None:
+    spent = []
+    with slow(latency=0.02, limit=1) as server:
+        for _ in range(5):
+            start = time.monotonic()
+            answered(ModelSpec(server=server.address, model="m", batch=2), 2)
+            spent.append(time.monotonic() - start)
+        assert server.stats()["refused"] >= 5
+    assert min(spent) < min(pause(1, number) for number in range(2))
+
+
+def test_a_call_that_is_given_up_is_not_sent_once_more() -> None:
+    calm = threading.Event()
+    calm.set()
+
+    def chat(body: dict[str, Any]) -> tuple[int, Any]:
+        calm.wait()
+        return 200, completion("Blue.")
+
+    with serving(keep_alive=True) as fake:
+        fake.chat = chat
+        model = open_server(ModelSpec(server=f"{fake.address}/v1", model="qwen3", batch=1))
+        assert len([r for done in model.answer(calls(3)) for r in done]) == 3
+        calm.clear()
+        answers = model.answer(calls(2))
+        while len(fake.requests) < 3 + 1:
+            assert next(answers) == []
+        start = time.monotonic()
+        answers.close()  # type: ignore[attr-defined]
+        assert time.monotonic() - start < 5
+        time.sleep(0.2)
+        assert len(fake.requests) == 3 + 1
+        calm.set()
+        assert len([r for done in model.answer(calls(4)) for r in done]) == 4
+        model.close()
+
+
+def test_what_was_answered_is_handed_over_before_the_run_is_stopped() -> None:
+    def chat(body: dict[str, Any]) -> tuple[int, Any]:
+        number = int(body["messages"][0]["content"].split()[1])
+        return (200, completion("Blue.")) if number < 5 else (403, {"error": "no more"})
+
+    found: list[int] = []
+
+    def collect() -> None:
+        for done in model.answer(calls(9)):
+            found.extend(index for index, _ in done)
+
+    with serving() as fake:
+        fake.chat = chat
+        model = open_server(ModelSpec(server=f"{fake.address}/v1", model="qwen3", batch=1))
+        with pytest.raises(ModelError, match="no more"):
+            collect()
+        model.close()
+    assert found == [0, 1, 2, 3, 4]
 
 
 def test_a_key_is_sent_through_a_proxy_to_the_whole_address(

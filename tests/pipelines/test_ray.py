@@ -19,10 +19,11 @@ from benchmarks.dedup import corpus
 from pipelines.calling import Interrupted
 from pipelines.job import PROJECT, load_job
 from pipelines.launch import Options, launch
+from pipelines.ray import engine
 from pipelines.ray.cluster import Cluster
-from pipelines.ray.engine import RayRunner, segments
+from pipelines.ray.engine import RayRunner, check_gpus, segments
 from pipelines.runner import Watch
-from prompts.errors import ModelError, ResourceError, TextmillError
+from prompts.errors import ModelError, ResourceError, TextmillError, UsageError
 
 # Ray Data asks itself for settings of its own that it has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:::ray.data.context")
@@ -94,8 +95,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def options(cluster: Cluster, ledger: Path, watch: Watch | None = None) -> Options:
-    engine = partial(RayRunner, cluster=cluster)
-    return Options(ledger, engine=engine, watch=watch or Watch())
+    return Options(ledger, engine=partial(RayRunner, cluster=cluster), watch=watch or Watch())
 
 
 def files(run: Path) -> dict[str, bytes]:
@@ -324,6 +324,20 @@ def test_what_cannot_work_is_said_before_a_run_is_begun(
     assert ended.code == code
     assert_line(ended.err, line)
     assert not (tmp_path / "run").exists()
+
+
+def test_actors_without_a_gpu_are_refused_a_model_that_would_run_on_one_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "resolve_device", {"auto": "cuda", "cpu": "cpu"}.get)
+    models = {"writer": {"model": "scripted"}, "large": {"model": str(tmp_path)}}
+    job = loaded_job(tmp_path, models=models).job
+    with pytest.raises(UsageError, match="the model 'large' runs on a GPU") as caught:
+        check_gpus(job, Cluster())
+    assert caught.value.fix == "add --gpus 1, or write 'device: cpu'"
+    check_gpus(job, Cluster(gpus=0.5))
+    models["large"]["device"] = "cpu"
+    check_gpus(loaded_job(tmp_path, models=models).job, Cluster())
 
 
 def test_without_ray_the_command_that_installs_it_is_said(
