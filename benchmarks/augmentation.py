@@ -2,22 +2,22 @@
 
 By hand, with the folder of the data sets, a folder for runs and ledgers, and the parts wanted:
 `python -m benchmarks.augmentation DATA RUNS gates back_translate paraphrase noise downstream`.
-`back_translate` wants translators in DATA/models (marian-multi30k-en-fr and -fr-en). `paraphrase`
-takes many minutes; what it has paid for lies in its ledger. docs/augmentation.md keeps the figures.
+`back_translate` and `downstream` want translators in DATA/models (marian-multi30k-en-fr and
+-fr-en). `by_chat` is back-translation by the embedded language model. Each job has a folder in RUNS
+with its rows: one that was stopped goes on, a finished one is only read. docs/augmentation.md keeps
+the figures.
 """
 
 import csv
 import gzip
+import hashlib
 import json
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import yaml
 
 from benchmarks.bleu import bleu
 from pipelines.job import load_job
@@ -28,6 +28,11 @@ Figures = Iterator[tuple[str, str]]
 
 SAMPLE = {"strategy": "sample", "temperature": 0.7, "top_p": 0.95, "max_tokens": 60, "stop": ["\n"]}
 TRANSLATED = {"strategy": "sample", "temperature": 0.9, "top_p": 0.95, "max_tokens": 48}
+BEAM = {"strategy": "beam", "max_tokens": 48}
+ROUND_TRIP = {"strategy": "noisy_channel", "channel_model": "en_fr", "channel_system": "",
+              "lm_weight": 0, "max_tokens": 48, "n": 4, "candidates": 8,
+              "base": {"strategy": "beam", "num_beams": 8}}  # fmt: skip
+PAIR: Row = {"kind": "back_translate", "field": "text", "forward": "en_fr", "back": "fr_en"}
 
 
 class Made(NamedTuple):
@@ -61,23 +66,23 @@ def made_by(
     places: Places, rows: Sequence[Row], stages: list[Row], models: Row | None = None, seed: int = 7
 ) -> Made:
     """Run a job of these stages over these rows; the ledger of all jobs is one file."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        lines = "".join(json.dumps(row) + "\n" for row in rows)
-        (folder / "rows.jsonl").write_text(lines, encoding="utf-8")
-        job = {
-            "name": "augmented",
-            "seed": seed,
-            "models": models or {"writer": {"model": "embedded"}},
-            "sources": [{"kind": "records", "path": "rows.jsonl"}],
-            "stages": stages,
-        }
-        (folder / "job.yaml").write_text(yaml.safe_dump(job), encoding="utf-8")
-        loaded = load_job(folder / "job.yaml")
-        loaded.check()
-        places.runs.mkdir(parents=True, exist_ok=True)
-        launch(loaded, folder / "run", Options(ledger=places.runs / "ledger.sqlite"))
-        return Made(_read(folder / "run/rows.jsonl"), _read(folder / "run/rejected.jsonl"))
+    job = {
+        "name": "augmented",
+        "seed": seed,
+        "models": models or {"writer": {"model": "embedded"}},
+        "sources": [{"kind": "records", "path": "rows.jsonl"}],
+        "stages": stages,
+    }
+    digest = hashlib.sha256(json.dumps([job, list(rows)]).encode()).hexdigest()[:8]
+    folder = places.runs / f"{stages[0]['kind']}-{digest}"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "rows.jsonl").write_text(lines, encoding="utf-8")
+    (folder / "job.yaml").write_text(json.dumps(job, indent=1), encoding="utf-8")
+    loaded = load_job(folder / "job.yaml")
+    loaded.check()
+    launch(loaded, folder / "run", Options(ledger=places.runs / "ledger.sqlite", keep_going=True))
+    return Made(_read(folder / "run/rows.jsonl"), _read(folder / "run/rejected.jsonl"))
 
 
 def _read(path: Path) -> list[Row]:
@@ -110,7 +115,7 @@ def gates(places: Places) -> Figures:
         "defaults": Gates(),
         "with entities": Gates(entities=True),
         "entities alone": Gates(similarity=None, difference=0, form=False, numbers=False,
-                                length_ratio=99, entities=True),
+                                length_ratio=99, doubled=False, entities=True),
         "similarity .75": Gates(similarity=0.75),
         "back-translation": BackTranslationGates(),
     }  # fmt: skip
@@ -150,35 +155,40 @@ def captions(data: Path, language: str) -> list[str]:
         return [line.strip() for line in file]
 
 
+def translators(places: Places) -> Row:
+    """The trained pair: English to French and back."""
+    folder = places.data / "models"
+    names = {"en_fr": "marian-multi30k-en-fr", "fr_en": "marian-multi30k-fr-en"}
+    return {name: {"model": str(folder / found)} for name, found in names.items()}
+
+
 def back_translate(places: Places, count: int = 500) -> Figures:
     """BLEU of each direction, and what comes back through the gates."""
     english, french = (captions(places.data, name)[:count] for name in ("en", "fr"))
-    folder = places.data / "models"
-    models = {
-        "en_fr": {"model": str(folder / "marian-multi30k-en-fr")},
-        "fr_en": {"model": str(folder / "marian-multi30k-fr-en")},
-    }
+    models = translators(places)
     for name, given, wanted in (("en_fr", english, french), ("fr_en", french, english)):
         found = translated(models[name]["model"], given)
         yield f"{name}: BLEU of beam search", f"{100 * bleu(found, wanted):.1f}"
-    pair = {"kind": "back_translate", "field": "text", "forward": "en_fr", "back": "fr_en"}
-    beam = {"strategy": "beam", "max_tokens": 48}
-    ways = {
-        "sampled": {"forward_decoding": TRANSLATED, "back_decoding": beam},
-        "sampled, 4 back": {"forward_decoding": TRANSLATED, "back_decoding": {**beam, "n": 4}},
-        "beam": {"forward_decoding": beam, "back_decoding": beam},
-        "noised beam": {"forward_decoding": beam, "back_decoding": beam, "pivot_noise": 0.1},
+    sampled: Row = {"forward_decoding": TRANSLATED, "back_decoding": BEAM}
+    beam: Row = {"forward_decoding": BEAM, "back_decoding": BEAM}
+    ways: dict[str, Row] = {
+        "beam": beam,
+        "noised beam": {**beam, "pivot_noise": 0.1},
+        "sampled": sampled,
+        "sampled, best of 4 back": {**sampled, "back_decoding": {**BEAM, "n": 4}},
+        "beam, best of 4 back": {**beam, "back_decoding": {**BEAM, "n": 4}},
+        "beam, reranked by the round trip": {**beam, "back_decoding": ROUND_TRIP},
     }
     rows = [{"text": text} for text in english]
     for title, settings in ways.items():
-        made = made_by(places, rows, [{**pair, **settings}], models)
+        made = made_by(places, rows, [{**PAIR, **settings}], models)
         yield from outcome(f"back_translate, {title}", made, len(rows))
-    yield from by_chat(places, rows[:24])
 
 
-def by_chat(places: Places, rows: Sequence[Row]) -> Figures:
-    """The same with the embedded language model as the translator."""
-    way = {"kind": "back_translate", "field": "text", "model": "writer",
+def by_chat(places: Places, count: int = 50) -> Figures:
+    """The same captions with the embedded language model as the translator."""
+    rows = [{"text": text} for text in captions(places.data, "en")[:count]]
+    way = {"kind": "back_translate", "field": "text", "model": "writer", "attempts": 1,
            "forward_decoding": SAMPLE, "back_decoding": SAMPLE}  # fmt: skip
     yield from outcome("back_translate, embedded model", made_by(places, rows, [way]), len(rows))
 
@@ -200,8 +210,8 @@ def paraphrase(places: Places, count: int = 300) -> Figures:
     """Paraphrases of MRPC's first sentences of 8 to 24 words by the embedded model."""
     texts = dict.fromkeys(a for a, _, _ in mrpc(places.data) if 8 <= len(a.split()) <= 24)
     rows = [{"text": text} for text in list(texts)[:count]]
-    stage = {"kind": "paraphrase", "model": "writer", "field": "text", "decoding": SAMPLE,
-             "variants": 3, "attempts": 2, "gates": {"entities": True}}  # fmt: skip
+    stage: Row = {"kind": "paraphrase", "model": "writer", "field": "text", "decoding": SAMPLE,
+             "variants": 3, "attempts": 1, "gates": {"entities": True}}  # fmt: skip
     made = made_by(places, rows, [stage])
     yield from outcome("paraphrase", made, len(rows))
     yield "paraphrase: variants that change a number", f"{sum(map(_changes_number, pairs(made)))}"
@@ -228,7 +238,7 @@ def noise(places: Places, count: int = 100) -> Figures:
         (places.data / "safety/pii_presidio/generated_small.json").read_text(encoding="utf-8")
     )
     rows = [{"text": record["full_text"]} for record in records][:count]
-    source = {"noise .1": {"kind": "noise", "field": "text"},
+    source: dict[str, Row] = {"noise .1": {"kind": "noise", "field": "text"},
               "noise .3": {"kind": "noise", "field": "text", "rate": 0.3},
               "noise .3, words": {"kind": "noise", "field": "text", "rate": 0.3,
                                   "operations": ["mask", "drop_word"]},
@@ -248,19 +258,23 @@ def noise(places: Places, count: int = 100) -> Figures:
         yield f"{title}: data found by pii, before and after", f"{left[0]}, {left[1]}"
 
 
-def downstream(places: Places) -> Figures:
+def downstream(places: Places, names: Sequence[str]) -> Figures:
     """A classifier trained on 200 reviews, and on these with variants."""
     from benchmarks.augmented_training import measure
 
-    yield from measure(places.data, partial(made_by, places))
+    models = {"writer": {"model": "embedded"}, **translators(places)}
+    yield from measure(places.data, partial(made_by, places), models, names)
 
 
 PARTS: dict[str, Callable[[Places], Figures]] = {
     "gates": gates,
     "back_translate": back_translate,
+    "by_chat": by_chat,
     "paraphrase": paraphrase,
     "noise": noise,
-    "downstream": downstream,
+    "downstream": partial(downstream, names=["eda", "synonyms", "noise", "noise, words"]),
+    "downstream_back_translate": partial(downstream, names=["back_translate"]),
+    "downstream_paraphrase": partial(downstream, names=["paraphrase"]),
 }
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """What variants are worth as training data: 200 real reviews with and without them.
 
-Five draws of 200 SST-2 training sentences, each alone and with four variants of every sentence, by
-logistic regression on TF-IDF (`words`) and on embeddings (`vectors`); tested on SST-2 dev (872).
+Five draws of 200 SST-2 training sentences, each alone and with four variants of every sentence, as
+far as the gates let them through, by logistic regression on TF-IDF (`words`) and on embeddings
+(`vectors`); tested on SST-2 dev (872). `paraphrase` asks the embedded model once for each variant,
+`back_translate` takes what four beams of the trained pair bring back.
 `benchmarks.augmentation` runs it.
 """
 
@@ -16,36 +18,53 @@ from pipelines.evaluation.sampling import stratified
 
 SEEDS = 5
 ROWS = 200
-TYPOS = {"kind": "noise", "field": "text", "variants": 4, "rate": 0.15}
+FOUR = {"field": "text", "variants": 4}
+TYPOS = {"kind": "noise", **FOUR, "rate": 0.15}
+SAMPLE = {"strategy": "sample", "temperature": 0.7, "top_p": 0.95, "max_tokens": 60, "stop": ["\n"]}
+BEAM = {"strategy": "beam", "max_tokens": 64}
 AUGMENTATIONS: dict[str, dict[str, Any]] = {
-    "eda": {"kind": "eda", "field": "text", "variants": 4},
+    "eda": {"kind": "eda", **FOUR},
+    "synonyms": {"kind": "eda", **FOUR, "operations": ["synonym"]},
     "noise": TYPOS,
     "noise, words": {**TYPOS, "operations": ["drop_word", "swap_words"]},
-}
+    "back_translate": {
+        "kind": "back_translate", **FOUR, "forward": "en_fr", "back": "fr_en",
+        "forward_decoding": BEAM, "back_decoding": {**BEAM, "n": 4},
+    },
+    "paraphrase": {
+        "kind": "paraphrase", **FOUR, "model": "writer", "decoding": SAMPLE, "attempts": 1,
+    },
+}  # fmt: skip
 
 
-def measure(data: Path, made_by: Callable[..., Any]) -> Iterator[tuple[str, str]]:
-    """Mean accuracy and its spread over the draws, without and with each augmentation."""
+def measure(
+    data: Path, made_by: Callable[..., Any], models: dict[str, Any], names: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """Mean accuracy and its spread over the draws, without and with each augmentation named."""
     from chains.embedding import open_embedder
 
     embed = _remembering(open_embedder("embedded").encode)
     test, pool = (_sst2(data, part) for part in ("dev", "train"))
     found: dict[tuple[str, str], list[float]] = {}
+    sizes: dict[str, list[int]] = {}
     for seed in range(SEEDS):
         plain = pool.at(stratified(pool.labels, pool.texts, ROWS, seed))
         sets = {"real alone": plain}
-        for title, stage in AUGMENTATIONS.items():
-            sets[title] = _texts(made_by(_rows(plain), [stage], seed=seed).rows)
+        for title in names:
+            made = made_by(_rows(plain), [AUGMENTATIONS[title]], models, seed)
+            sets[title] = _texts(made.rows)
         for title, train in sets.items():
+            sizes.setdefault(title, []).append(len(train.texts))
             for features in FEATURES:
                 right = correctness(train, test, features, embed).mean()
                 found.setdefault((features, title), []).append(float(right))
-    for (features, title), scores in sorted(found.items()):
-        base = found[features, "real alone"]
+    for (seen, title), scores in sorted(found.items()):
+        base = found[seen, "real alone"]
         gains = [score - plain for score, plain in zip(scores, base, strict=True)]
         spread = f"{statistics.mean(scores):.3f} +- {statistics.stdev(scores):.3f}"
         paired = f"gain {statistics.mean(gains):+.3f} +- {statistics.stdev(gains):.3f}"
-        yield f"{features}, {title}", spread if title == "real alone" else f"{spread}, {paired}"
+        rows = f"{statistics.mean(sizes[title]):.0f} rows: {spread}"
+        yield f"{seen}, {title}", rows if title == "real alone" else f"{rows}, {paired}"
 
 
 def _remembering(encode: Callable[..., Any]) -> Callable[[Sequence[str]], Any]:

@@ -29,7 +29,7 @@ DECODING = {
     "strategy": "sample",
     "temperature": 0.7,
     "top_p": 0.9,
-    "max_tokens": 48,
+    "max_tokens": 72,
     "stop": ["\n"],
 }
 PERSONAS = ["a retired postman", "a student in her first flat", "a father of twins",
@@ -65,6 +65,10 @@ EXAMPLES = [
     "After two washes the green had turned to grey.",
     "My grandmother reads the large digits without her glasses.",
 ]
+
+
+POOLED = {"pool", "self_instruct"}
+"""The ways that read what earlier blocks made; for the others larger blocks are quicker."""
 
 
 def ways(folder: Path) -> dict[str, JobPart]:
@@ -107,7 +111,7 @@ def texts_of(name: str, way: JobPart, folder: Path, rows: int) -> list[str]:
         "name": name.replace("_", "-"),
         "seed": 11,
         "rows": rows,
-        "block": 20,
+        "block": 20 if name in POOLED else 50,
         "budget": {"seeds_per_row": 10},
         "models": {"writer": {"model": "embedded"}},
         "prompts": {"task": way["prompt"]},

@@ -222,7 +222,7 @@ class Search(ABC):
         for token in self.vocabulary.ends if early else ():
             scores[early, token] = -torch.inf
         forced = self.vocabulary.first
-        new = [row for row, length in enumerate(lengths) if length == 0] if forced else []
+        new = [] if forced is None else [row for row, length in enumerate(lengths) if length == 0]
         if new:
             scores[new] = -torch.inf
             scores[new, forced] = 0.0

@@ -26,13 +26,16 @@ def local_fingerprint(spec: ModelSpec, identity: str) -> str:
     """The fingerprint of a model that runs on this machine.
 
     Args:
-        spec: Number type, device, window and prefix sharing count; the batch size does not.
+        spec: Number type, device, window, languages and prefix sharing count; the batch size does
+            not.
         identity: Of the weights, tokenizer and template.
     """
     device = resolve_device(spec.device)
     window = "" if spec.window is None else f"window{spec.window}"
     engine = f"engine{ENGINE}" if spec.share_prefixes else f"engine{ENGINE} unshared"
-    return digest_of(identity, resolve_dtype(spec.dtype, device), device, window, engine)
+    languages = [f"{spec.src_lang} to {spec.tgt_lang}"] if spec.src_lang else []
+    dtype = resolve_dtype(spec.dtype, device)
+    return digest_of(identity, dtype, device, window, engine, *languages)
 
 
 def scripted_fingerprint(replies: tuple[str, ...], script: str = "") -> str:

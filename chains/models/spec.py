@@ -2,7 +2,8 @@
 
 models:
   writer: {model: embedded}
-  tuned: {model: ./my-model, dtype: bfloat16, overflow: truncate}
+  tuned: {model: ./my-model, dtype: bfloat16}
+  en_fr: {model: facebook/nllb-200-distilled-600M, src_lang: eng_Latn, tgt_lang: fra_Latn}
   remote: {server: "http://127.0.0.1:8000/v1", model: qwen3, api_key: "${SERVER_KEY}"}
   two: {server: ["http://10.0.0.1:8000/v1", "http://10.0.0.2:8000/v1"], model: qwen3}
 """
@@ -58,6 +59,8 @@ class ModelSpec(BaseModel):
         share_prefixes: Attend to what prompts have in common as one matrix product. Changes the
             rounding, so it is part of a call's key.
         window: Context window in tokens; left out, the model's own.
+        src_lang, tgt_lang: For a translator of many languages (NLLB, M2M100, mBART-50): the codes
+            of the language that it reads and of the one that it writes, as its tokenizer has them.
         replies: For `scripted` only: the replies it gives, chosen by a hash of the call.
     """
 
@@ -73,6 +76,8 @@ class ModelSpec(BaseModel):
     cache_gb: Annotated[float, Field(gt=0)] = 4.0
     share_prefixes: bool = True
     window: Annotated[int, Field(ge=16)] | None = None
+    src_lang: str = ""
+    tgt_lang: str = ""
     deadline: Annotated[float, Field(gt=0)] = 600.0
     price: Price | None = None
     engine: Literal["textmill", "vllm"] = "textmill"
@@ -113,6 +118,10 @@ class ModelSpec(BaseModel):
         named = self.model not in {"embedded", "scripted"} and not self.model.endswith(".gguf")
         if self.engine == "vllm" and (self.server or not named):
             raise ValueError("engine vllm is for a model of the Hub or a folder")
+        if bool(self.src_lang) != bool(self.tgt_lang):
+            raise ValueError("src_lang and tgt_lang go together: eng_Latn and fra_Latn")
+        if self.src_lang and (self.server or not named or self.engine == "vllm"):
+            raise ValueError("src_lang and tgt_lang are for a translator of the Hub or a folder")
         if self.replies and self.model != "scripted":
             raise ValueError("replies are for the model 'scripted'")
         return self

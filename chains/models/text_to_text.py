@@ -1,4 +1,4 @@
-"""Encoder-decoder models (T5, Marian, BART): text to text, for paraphrase and translation.
+"""Encoder-decoder models (T5, Marian, NLLB, BART): text to text, for paraphrase and translation.
 
     model = open_model(ModelSpec(model="Helsinki-NLP/opus-mt-en-fr"))
     Call((Message("user", "A cat sleeps."),), Beam(num_beams=4))        # "Un chat dort."
@@ -7,16 +7,19 @@ The last message's content is the source text; system messages and earlier turns
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import Field
 
 from chains.calls import Message
 from chains.decoding.base import Decoding
+from chains.decoding.search import Vocabulary
 from chains.engine.plain import TextToTextEngine
 from chains.models.causal import position_limit, vocabulary_of
 from chains.models.files import ModelFiles
 from chains.models.hugging_face import load_model, load_tokenizer
+from chains.models.languages import forced_first
 from chains.models.local import Identity, LocalModel
 from chains.models.spec import ModelSpec
 from chains.models.template import PromptError
@@ -73,20 +76,25 @@ def open_text_to_text(files: ModelFiles, spec: ModelSpec, identity: Identity) ->
     if start is None:
         problem = "it names no decoder_start_token_id"
         raise ModelError(problem, fix="add it to config.json", file=files.folder)
+    first = forced_first(model, tokenizer, spec, files.folder)
+    own_tokens = vocabulary_of(model, tokenizer, banned=_banned(model, start), first=first)
     return LocalTextToText(
         engine=TextToTextEngine(model, start, positions),
-        vocabulary=vocabulary_of(
-            model,
-            tokenizer,
-            banned=_banned(model, start),
-            first=model.generation_config.forced_bos_token_id,
-        ),
+        vocabulary=_without_first(own_tokens),
         identity=identity,
         longest=own if spec.window is None else min(own, spec.window),
         capacity=spec.batch,
         tokenizer=tokenizer,
         target_limit=positions,
     )
+
+
+def _without_first(vocabulary: Vocabulary) -> Vocabulary:
+    """The first token, such as a language, is no text; not every tokenizer leaves it out itself."""
+    first, decode = vocabulary.first, vocabulary.decode
+    if first is None:
+        return vocabulary
+    return replace(vocabulary, decode=lambda ids: decode(ids[1:] if [*ids[:1]] == [first] else ids))
 
 
 def _start_token(model: Any) -> int | None:

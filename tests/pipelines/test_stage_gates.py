@@ -1,7 +1,7 @@
 import pytest
 
 from pipelines.stages import STAGES
-from pipelines.stages.augment.gates import Gates, asks, difference
+from pipelines.stages.augment.gates import Gates, asks, difference, doubled
 from prompts.errors import UsageError
 
 ORIGINAL = "The museum opens at nine on Monday."
@@ -17,6 +17,7 @@ ORIGINAL = "The museum opens at nine on Monday."
         ("On Mondays the museum opens its doors at ten.", 0.9, "numbers_changed"),
         ("On Mondays the museum opens its doors.", 0.9, "numbers_changed"),
         ("On Mondays the museum opens its doors at nine, or twice at ten.", 0.9, "numbers_changed"),
+        ("On Mondays the museum opens its doors doors at 9.", 0.9, "word_doubled"),
         ("At nine, Monday.", 0.9, "length_changed"),
         ("The museum opens at nine on Monday. " * 3, 0.9, "length_changed"),
         ("The museum opens at nine on a Monday.", 0.99, "too_similar"),
@@ -55,6 +56,7 @@ def test_a_fault_shows_what_was_measured() -> None:
         (Gates(difference=0), "The museum opens at nine on a Monday.", 1.0),
         (Gates(form=False), "Does the museum open its doors at nine on Mondays?", 0.9),
         (Gates(numbers=False), "On Mondays the museum opens its doors.", 0.9),
+        (Gates(doubled=False), "On Mondays the museum opens its doors doors at 9.", 0.9),
         (Gates(length_ratio=9), "At nine, Monday.", 0.9),
     ],
 )
@@ -85,6 +87,33 @@ def test_scores_are_what_the_gates_compare() -> None:
 )
 def test_a_question_is_known_by_its_end(text: str, expected: bool) -> None:
     assert asks(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Standing in a parking parking lot.", {"parking"}),
+        ("The the, a a a and of\nof", {"the", "a", "of"}),
+        ("The l'eau l'eau.", {"l'eau"}),
+        ("He had had it that that day.", set()),
+        ("Nous nous levons; vous vous levez; die die singen.", set()),
+        ("Johnson & Johnson, again, again. Anak-anak, 3 3 and in interior.", set()),
+        ("", set()),
+    ],
+)
+def test_a_word_twice_running_is_a_stutter_but_for_those_that_languages_double(
+    text: str, expected: set[str]
+) -> None:
+    assert doubled(text) == expected
+
+
+def test_what_the_original_doubles_a_variant_may_double() -> None:
+    original = "New York, New York is a a town of many very tall houses."
+    variant = "A a town with very many tall buildings is New York, New York."
+    assert Gates(difference=0).fault(original, variant) is None
+    fault = Gates(difference=0).fault("A town of many tall houses.", "A a town town of houses.")
+    assert fault is not None
+    assert (fault.reason, fault.detail) == ("word_doubled", {"words": ["a", "town"]})
 
 
 def test_an_answer_is_no_paraphrase_of_a_question() -> None:

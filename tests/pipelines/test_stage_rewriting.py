@@ -131,7 +131,7 @@ def test_styles_need_a_prompt_that_takes_one() -> None:
 
 @pytest.mark.parametrize(
     ("reply", "label", "reason"),
-    [(GOOD[0], "good", ""), (GOOD[0], "bad", "label_changed"), (GOOD[0], "odd", "label_changed")],
+    [(GOOD[0], "good", ""), (GOOD[0], "bad", "label_changed"), (GOOD[0], "odd", "unknown_label")],
 )
 def test_a_variant_has_to_keep_its_label(reply: str, label: str, reason: str) -> None:
     built = stage("paraphrase", attempts=1, gates={"label": LABEL})

@@ -9,7 +9,8 @@
                                       ->  "A man is looking at something."
 
 Sampling on the way there, or noise in the pivot text, gives more varied text than beam search
-(Edunov et al. 2018); beam search on the way back keeps it sound.
+(Edunov et al. 2018); beam search on the way back keeps it sound, and what the best beam repeats or
+spoils another may say well.
 """
 
 from collections.abc import Generator
@@ -97,7 +98,7 @@ class BackTranslate(Augment):
         back_prompt: The same for the way back; its `text` is the pivot text.
         forward_decoding: How the way there is decoded; one reply a try.
         back_decoding: The same for the way back, whose `n` replies are the candidates of a try;
-            left out, beam search for translators, sampling for `model`.
+            left out, the four beams of a search for translators, sampling for `model`.
         pivot_noise: The share of the pivot's words that are lost, while the others move by three
             places at most: what makes beam search vary.
         length: How long a variant is to be; for `model` only.
@@ -157,7 +158,7 @@ class BackTranslate(Augment):
         """How the way back is decoded."""
         if self.back_decoding is not None:
             return self.back_decoding
-        return Sample(temperature=0.7, top_p=0.95) if self.model else Beam()
+        return Sample(temperature=0.7, top_p=0.95) if self.model else Beam(n=4)
 
     @property
     def deterministic(self) -> bool:

@@ -30,7 +30,7 @@ from prompts.errors import UsageError
 if TYPE_CHECKING:
     from pipelines.sources.base import SourceView
 
-HOPELESS = {"context_overflow"}  # reasons that another attempt would only repeat
+HOPELESS = {"context_overflow", "unknown_label"}  # reasons that another attempt would only repeat
 
 
 class Proposal(NamedTuple):

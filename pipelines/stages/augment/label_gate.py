@@ -73,17 +73,21 @@ class LabelGate(BaseModel):
     def judge(
         self, row: Row, field: str, context: Context
     ) -> Generator[Request, Any, tuple[Fault | None, Mapping[str, JSON]]]:
-        """Why the row's text has another label than its column says, and what was found."""
+        """Why the row's text has another label than its column says, and what was found.
+
+        A label that is none of the gate's is `unknown_label`, whatever the text says.
+        """
         classify = self.classifier(field)
         wanted = str(row.data.get(self.column))
+        fit = yield from classify.fit(context)
+        if wanted not in fit.names:
+            return Fault("unknown_label", {"label": wanted, "labels": [*fit.names]}), {}
         found = yield from classify.probabilities(row, context)
         if isinstance(found, Fault):
             return found, {}
-        fit = yield from classify.fit(context)
         place = ranked(found)[0]
-        said: dict[str, JSON] = {"found": fit.names[place]}
-        if wanted in fit.names:
-            said["probability"] = round(float(found[fit.names.index(wanted)]), 4)
-        if fit.names[place] != wanted or said["probability"] < self.min_probability:
+        probability = round(float(found[fit.names.index(wanted)]), 4)
+        said: dict[str, JSON] = {"found": fit.names[place], "probability": probability}
+        if fit.names[place] != wanted or probability < self.min_probability:
             return Fault("label_changed", {"label": wanted, **said}), said
         return None, said

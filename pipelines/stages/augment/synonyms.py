@@ -31,7 +31,7 @@ funny amusing comical humorous hilarious
 boring dull tedious dreary
 bored uninterested
 interesting engaging fascinating intriguing
-beautiful lovely gorgeous pretty
+beautiful lovely gorgeous
 ugly unattractive hideous
 good fine decent
 great excellent superb wonderful terrific
@@ -63,7 +63,6 @@ useful helpful handy
 real genuine authentic
 true accurate
 wrong incorrect mistaken
-right correct
 whole entire complete
 entirely completely wholly totally
 nearly almost
@@ -83,7 +82,6 @@ really truly genuinely
 very extremely highly
 enough sufficient
 several various numerous
-near close
 distant faraway remote
 new recent
 modern contemporary
@@ -93,7 +91,7 @@ young youthful
 strong powerful sturdy
 weak feeble frail
 tired weary exhausted
-kind gentle caring
+gentle caring
 cruel brutal vicious
 rude impolite
 polite courteous
@@ -160,7 +158,6 @@ job occupation profession
 jobs occupations professions
 trip journey
 trips journeys
-gift present
 gifts presents
 idea notion concept
 ideas notions concepts
@@ -217,7 +214,6 @@ tried attempted
 trying attempting
 ask inquire
 asked inquired
-say state
 says states
 said stated
 tell inform
@@ -227,7 +223,6 @@ thought believed
 know realize
 understand comprehend grasp
 understood grasped
-show display
 shows displays
 showed displayed
 showing displaying
@@ -291,7 +286,6 @@ throwing tossing hurling
 hold grip clutch
 holds grips clutches
 holding gripping clutching
-enjoy like
 enjoys likes
 enjoyed liked
 hate detest loathe
