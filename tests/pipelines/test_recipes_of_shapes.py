@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import regex
 import yaml
 
 from pipelines.job import PROJECT, load_job
 from pipelines.launch import Options, launch
 
 FIXED = "sources.0.attributes"
-TASK = "Explain to a child how the tide lifts boats."
+TASK = "Explain the benefits of the tide."
+QUERY = "What are some ways to lift a boat?"
+LIFTED = "The tide lifts a boat because the water that it floats on rises with the moon."
 ASKED = "How many cars does the Skarn ferry take?"
 TOLD = "The ferry to Skarn takes 40 cars."
 REPLIES = {
@@ -25,9 +28,11 @@ REPLIES = {
     "code": '```python\ndef f(text):\n    """Return it."""\n    return text\n```',
     "taxonomy": "rivers\nlakes\nsprings\nwells",
     "personas": "Why does a nurse of 34, when she comes home from the ward, sleep so badly?",
+    "instructions": TASK,
     "self_instruct": TASK,
     "evolve": TASK,
-    "magpie": TASK,
+    "magpie": QUERY,
+    "demo": ASKED,
     "grounded_qa": ASKED,
     "multihop_qa": ASKED,
     "retrieval_triplets": ASKED,
@@ -48,9 +53,11 @@ SETTINGS = {
     "taxonomy": ["sources.0.topics=[water]", "sources.0.balance=[]", "sources.0.count=1"],
     "personas": ["quota=null", "sources.0.columns.subject=[sleep]",
                  "sources.0.columns.occupation=[nurse]"],
+    "instructions": [],
     "self_instruct": [],
-    "evolve": [],
+    "evolve": ["stages.2.min_share=0"],
     "magpie": [],
+    "demo": [],
     "grounded_qa": [],
     "multihop_qa": [],
     "retrieval_triplets": [],
@@ -68,9 +75,11 @@ COLUMNS = {
     "code": "output",
     "taxonomy": "path",
     "personas": "question",
+    "instructions": "messages",
     "self_instruct": "messages",
     "evolve": "messages",
     "magpie": "messages",
+    "demo": "completion",
     "grounded_qa": "citations",
     "multihop_qa": "bridge",
     "retrieval_triplets": "negative",
@@ -103,6 +112,36 @@ def test_a_recipe_keeps_a_right_reply_and_exports_it(name: str, tmp_path: Path) 
     assert COLUMNS[name] in exported(tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("exchange", "kept"),
+    [
+        ("How many cars does the ferry take? The ferry takes 40 cars.", True),
+        ("How many cars does the ferry take? The ferry takes ten cars.", True),
+        ("How many cars does the ferry take? The ferry takes cars from the pier.", False),
+        ("How often does the ferry leave? The ferry leaves once an hour.", True),
+        ("How often does the ferry leave? The ferry leaves from the pier.", False),
+        ("How many times does it leave? It leaves for six weeks.", False),
+        ("How much does a trip cost? A trip costs nine pounds.", True),
+        ("How much does a trip cost? A trip costs nine nerves.", False),
+        ("When does the ferry leave? The ferry leaves at 9:15.", True),
+        ("When does the ferry leave? The ferry leaves in April.", True),
+        ("When does the ferry leave? The ferry leaves the pier.", False),
+        ("Who steers the ferry? Mara Lind steers the ferry.", True),
+        ("Who steers the ferry? Nobody steers the ferry.", False),
+        ("How many cars does the Skarn take? The Skarn takes 40 cars.", True),
+        ("How many cars does the Skarn take? The Otter takes 40 cars.", False),
+    ],
+)
+@pytest.mark.parametrize("name", ["demo", "grounded_qa", "retrieval_triplets"])
+def test_a_recipe_keeps_answers_of_the_kind_that_is_asked_for(
+    name: str, exchange: str, kept: bool
+) -> None:
+    job = PROJECT / f"pipelines/recipes/{name}.yaml"
+    stages = yaml.safe_load(job.read_text(encoding="utf-8"))["stages"]
+    [gate] = [stage for stage in stages if stage.get("name") == "of_that_kind"]
+    assert kept is not any(regex.search(pattern, exchange) for pattern in gate["forbid"])
+
+
 def test_the_page_of_recipes_names_all_of_them() -> None:
     page = (PROJECT / "docs/recipes.md").read_text(encoding="utf-8")
     recipes = [path.stem for path in (PROJECT / "pipelines/recipes").glob("*.yaml")]
@@ -118,20 +157,26 @@ def surroundings(job: Path, folder: Path) -> list[str]:
     data = yaml.safe_load(job.read_text(encoding="utf-8"))
     wide = {"likelihood": "min_mean=-3", "related": "min_similarity=-1"}
     wide["hard_negatives"] = "margin=null"
+    wide["similarity"] = "min=-0.99"
     settings = []
     for part, each in [("sources.0", data["sources"][0])] + [
         (f"stages.{at}", stage) for at, stage in enumerate(data["stages"])
     ]:
         if each.get("path") == "examples/handbook":
             settings.append(f"{part}.path={folder / 'documents'}")
-        if each.get("prompt", "").endswith("/answer") and each["kind"] == "generate":
-            settings.append(f"{part}.model=answerer")
+        if "/answer" in each.get("prompt", "") and each["kind"] == "generate":
+            settings.append(
+                f"{part}.model={'talker' if each['adds'] == 'response' else 'answerer'}"
+            )
         if each["kind"] in wide:
             settings.append(f"{part}.{wide[each['kind']]}")
-    if any(setting.endswith("=answerer") for setting in settings):
-        settings.append(f"models.answerer={{model: scripted, replies: [{TOLD}]}}")
-    if data["sources"][0]["kind"] == "documents":
+    for name, said in (("answerer", TOLD), ("talker", LIFTED)):
+        if any(setting.endswith(f"={name}") for setting in settings):
+            settings.append(f"models.{name}={{model: scripted, replies: [{said}]}}")
+    documents = data["sources"][0]["kind"] == "documents"
+    if documents or any(each["kind"] == "similarity" for each in data["stages"]):
         settings.append("embedder=scripted")
+    if documents:
         (folder / "documents").mkdir()
         for name, text in DOCUMENTS.items():
             (folder / "documents" / name).write_text(text, encoding="utf-8")
