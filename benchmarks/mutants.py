@@ -4,7 +4,8 @@
         mutant.line, mutant.before, mutant.after      # 2, "a > b", "a >= b"
 
 What is said to people is left alone: docstrings, f-strings, the arguments of errors, and names that
-hold such text. So are annotations, which change nothing when a program runs.
+hold such text. So is what changes nothing when a program runs right: annotations and imports for
+them, the `slots` of a class, and the `strict` of a `zip`, which can only find an error elsewhere.
 """
 
 import ast
@@ -14,6 +15,7 @@ from types import CodeType
 from typing import NamedTuple
 
 _SAID = {"fix", "problem", "said"}
+_NO_BEHAVIOUR = {"slots", "strict"}
 _CHANGED_THEMSELVES = ast.Compare | ast.BoolOp | ast.UnaryOp | ast.Constant
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -85,7 +87,7 @@ def _places(node: ast.AST, *, inside: bool) -> Iterator[tuple[ast.expr | ast.stm
             continue
         within = inside or (name == "body" and isinstance(node, ast.FunctionDef | ast.Lambda))
         for child in value if isinstance(value, list) else [value]:
-            if not isinstance(child, ast.AST) or _is_docstring(child):
+            if not isinstance(child, ast.AST) or _is_docstring(child) or _is_for_types(child):
                 continue
             if isinstance(child, ast.expr | ast.stmt):
                 yield child, within
@@ -101,7 +103,7 @@ def _is_said(node: ast.AST, name: str) -> bool:
     if isinstance(node, ast.JoinedStr):
         return True
     if isinstance(node, ast.keyword):
-        return node.arg in _SAID
+        return node.arg in _SAID | _NO_BEHAVIOUR
     if isinstance(node, ast.Call):
         called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         called = node.func.id if isinstance(node.func, ast.Name) else called
@@ -109,6 +111,10 @@ def _is_said(node: ast.AST, name: str) -> bool:
     if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
         target = node.targets[0].id
         return target in _SAID or (target[:1].isupper() and not target.isupper())  # a type
+    return False
+
+
+def _is_for_types(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 

@@ -21,9 +21,10 @@ import random
 import resource
 import signal
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
@@ -37,29 +38,30 @@ from benchmarks.mutants import Mutant, mutants
 T = TypeVar("T")
 REPOSITORY = Path(__file__).resolve().parents[1]
 SEED = 17
-MOST = 60
+_PATIENCE = 3.0  # seconds
 _OPTIONS = [
-    *("-q", "-p", "no:cacheprovider", "--tb=no", "-m", "not slow", "-k", "not killed"),
+    *("-q", "-s", "-p", "no:cacheprovider", "--tb=no", "-m", "not slow", "-k", "not killed"),
     *("-W", "ignore:Module already imported"),  # which a second session in one process says
+    *("-o", "timeout=0"),  # it would set the same alarm as a fork
 ]
 _TESTS = "tests/pipelines/test_{}.py"
-_DEDUP = ("stage_dedup", "stage_dedup_sets", "stage_minhash")
+_DEDUP = ("stage_dedup_settings", "stage_dedup_sets", "stage_dedup")
 CORE: dict[str, tuple[str, ...]] = {
     "pipelines/accounting.py": ("accounting",),
     "pipelines/rows.py": ("rows",),
-    "pipelines/journal.py": ("folder",),
+    "pipelines/journal.py": ("journal",),
     "pipelines/ledger.py": ("ledger",),
     "pipelines/occurrences.py": ("occurrences",),
-    "pipelines/blocks.py": ("runner",),
-    "pipelines/runner.py": ("runner_watch", "runner"),
-    "pipelines/quota.py": ("quota_cells", "quota"),
-    "pipelines/cells.py": ("quota",),
-    "pipelines/exporters/groups.py": ("export_splits",),
+    "pipelines/blocks.py": ("blocks",),
+    "pipelines/runner.py": ("runner_parts", "runner_watch", "runner"),
+    "pipelines/quota.py": ("quota_cells",),
+    "pipelines/cells.py": ("cells",),
+    "pipelines/exporters/groups.py": ("export_groups",),
     "pipelines/exporters/splits.py": ("export_splits",),
     "pipelines/exporters/splitting.py": ("export_splitting",),
     "pipelines/stages/dedup/stage.py": _DEDUP,
     "pipelines/stages/dedup/seen.py": _DEDUP,
-    "pipelines/stages/dedup/minhash.py": _DEDUP,
+    "pipelines/stages/dedup/minhash.py": ("stage_minhash", "stage_dedup"),
 }
 """The modules whose errors would lose, double or misplace rows, and the tests that must notice."""
 
@@ -71,19 +73,19 @@ class Reached(NamedTuple):
     lines: frozenset[int]
 
 
-def mutation(module: str, most: int) -> Iterator[str]:
-    """Try up to `most` mutants of a module, drawn by a fixed seed; what became of them in lines."""
+def mutation(module: str, most: int | None) -> Iterator[str]:
+    """Try a module's mutants, or `most` drawn by a fixed seed; what became of them in lines."""
     path = REPOSITORY / module
-    files = [_TESTS.format(name) for name in CORE[module]]
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        pytest.main([*_OPTIONS, "--collect-only", *files])  # so that forks have all imported
-    tests = _in_fork(lambda: _baseline(path, files))
-    assert tests is not None, f"{module}: its tests fail as they are"
-    unchanged = Mutant(1, 10**6, False, "", "", compile(path.read_text(), str(path), "exec"))
-    assert not _killed(unchanged, path, tests), f"{module}: its tests fail with nothing changed"
     everything = list(mutants(path.read_text(), str(path)))
-    drawn = random.Random(SEED).sample(everything, min(most, len(everything)))
-    survived = [m for m in drawn if not _killed(m, path, tests)]
+    drawn = everything if most is None else random.Random(SEED).sample(everything, most)
+    trying = _Trying(path, drawn)
+    with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = folder  # forks end without clearing up
+        with contextlib.redirect_stdout(nowhere):
+            pytest.main([*_OPTIONS, *map(_TESTS.format, CORE[module])], plugins=[trying])
+        survived = trying.survived + [
+            mutant for mutant in drawn if mutant.at_import and _imported(mutant, path, trying.tests)
+        ]
     killed = len(drawn) - len(survived)
     of = f"{killed} of {len(drawn)} killed"
     yield f"{module:<40} {of}, {100 * killed / max(1, len(drawn)):.0f} %, {len(everything)} in all"
@@ -91,33 +93,101 @@ def mutation(module: str, most: int) -> Iterator[str]:
         yield f"  survived  line {mutant.line}  {mutant.before}  ->  {mutant.after}"
 
 
-def _killed(mutant: Mutant, path: Path, tests: dict[str, Reached]) -> bool:
-    """Whether one of the tests that reach the line fails, or does not end."""
-    lines = set(range(mutant.line, mutant.last + 1))
-    chosen = [n for n, test in tests.items() if mutant.at_import or lines & test.lines]
-    chosen.sort(key=lambda name: tests[name].seconds)
-    if not chosen:
-        return False
-    seconds = 10 + 10 * sum(tests[name].seconds for name in chosen)
-    return _in_fork(lambda: _run(chosen, path, mutant), seconds) != pytest.ExitCode.OK
+class _Trying:
+    """A plugin that runs the tests in forks: once as they are, then for each mutant.
+
+    Attributes:
+        tests: By their names.
+        survived: The mutants within functions that no test noticed.
+    """
+
+    def __init__(self, path: Path, drawn: Sequence[Mutant]) -> None:
+        self._path = path
+        self._drawn = [mutant for mutant in drawn if not mutant.at_import]
+        self._functions: list[FunctionType] = []
+        self.tests: dict[str, Reached] = {}
+        self.survived: list[Mutant] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Try the mutants in the place of running the tests."""
+        self._functions = _functions_of(self._path)
+        gc.freeze()  # or a collection in a fork would copy all memory
+        found = _in_fork(lambda: _baseline(self._path, session))
+        assert found is not None, f"{self._path}: its tests fail as they are"
+        self.tests = found
+        code = compile(self._path.read_text(), str(self._path), "exec")
+        same = Mutant(1, 10**6, False, "", "", code)
+        assert self._survives(same, session), f"{self._path}: its tests fail with nothing changed"
+        self.survived = [mutant for mutant in self._drawn if self._survives(mutant, session)]
+        return True
+
+    def _survives(self, mutant: Mutant, session: pytest.Session) -> bool:
+        """Whether all tests that reach the line pass, in time."""
+        lines = set(range(mutant.line, mutant.last + 1))
+        seconds = {name: test.seconds for name, test in self.tests.items() if lines & test.lines}
+        chosen = sorted(
+            (item for item in session.items if item.nodeid in seconds),
+            key=lambda item: seconds[item.nodeid],
+        )
+
+        def work() -> bool:
+            _swap(self._functions, mutant.code)
+            for item, following in _with_next(chosen):
+                _limit(_PATIENCE + 10 * seconds[item.nodeid])
+                if not _passes(item, following):
+                    return False
+            return True
+
+        return bool(_in_fork(work))
 
 
-def _run(tests: list[str], path: Path, mutant: Mutant) -> int:
-    """Run tests with the mutant in the module's place, up to the first that fails."""
-    if mutant.at_import:
+def _baseline(path: Path, session: pytest.Session) -> dict[str, Reached] | None:
+    """What each test reaches; None where one fails."""
+    reached = {}
+    for item, following in _with_next(session.items):
+        watching = _Watching(path)
+        with watching:
+            passed = _passes(item, following)
+        if not passed:
+            return None
+        reached[item.nodeid] = Reached(watching.seconds, frozenset(watching.lines))
+    return reached
+
+
+def _with_next(items: Sequence[pytest.Item]) -> Iterator[tuple[pytest.Item, pytest.Item | None]]:
+    return zip(items, [*items[1:], None], strict=True)
+
+
+def _passes(item: pytest.Item, following: pytest.Item | None) -> bool:
+    item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+    return not item.session.testsfailed
+
+
+def _imported(mutant: Mutant, path: Path, tests: dict[str, Reached]) -> bool:
+    """Whether all tests pass where the module is imported with the mutant in its place."""
+
+    def work() -> bool:
+        _limit(_PATIENCE + 10 * sum(test.seconds for test in tests.values()))
         _import_anew(path, mutant.code)
-    else:
-        _swap(path, mutant.code)
-    return int(pytest.main([*_OPTIONS, "-x", *tests]))
+        names = sorted(tests, key=lambda name: tests[name].seconds)
+        return pytest.main([*_OPTIONS, "-x", *names]) == pytest.ExitCode.OK
+
+    return bool(_in_fork(work))
 
 
-def _swap(path: Path, code: CodeType) -> None:
-    """Give the functions of an imported module their changed code."""
+def _functions_of(path: Path) -> list[FunctionType]:
+    """The functions of an imported module, those in others' functions and classes included."""
+    functions = (thing for thing in gc.get_objects() if isinstance(thing, FunctionType))
+    return [function for function in functions if function.__code__.co_filename == str(path)]
+
+
+def _swap(functions: Sequence[FunctionType], code: CodeType) -> None:
+    """Give functions their changed code."""
     changed = {(part.co_qualname, part.co_firstlineno): part for part in _parts(code)}
-    for thing in gc.get_objects():
-        if isinstance(thing, FunctionType) and thing.__code__.co_filename == str(path):
-            own = thing.__code__
-            thing.__code__ = changed.get((own.co_qualname, own.co_firstlineno), own)
+    for function in functions:
+        own = function.__code__
+        function.__code__ = changed.get((own.co_qualname, own.co_firstlineno), own)
 
 
 def _parts(code: CodeType) -> Iterator[CodeType]:
@@ -141,21 +211,16 @@ def _import_anew(path: Path, code: CodeType) -> None:
     SourceFileLoader.get_code = get_code  # type: ignore[assignment, method-assign]
 
 
-def _baseline(path: Path, files: list[str]) -> dict[str, Reached] | None:
-    """What each test reaches; None where one fails."""
-    watching = _Watching(path)
-    code = pytest.main([*_OPTIONS, *files], plugins=[watching])
-    return watching.tests if code == pytest.ExitCode.OK else None
-
-
-def _in_fork(work: Callable[[], T], seconds: float | None = None) -> T | None:
-    """What a fork of this process makes; None where it dies or takes longer than asked."""
+def _in_fork(work: Callable[[], T]) -> T | None:
+    """What a quiet fork of this process makes; None where it dies."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.close(reader)
-            _limit(seconds)
+            sys.dont_write_bytecode = True
+            for stream in (1, 2):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
             sent = pickle.dumps(work())
             with open(writer, "wb") as pipe:  # noqa: PTH123
                 pipe.write(sent)
@@ -169,42 +234,35 @@ def _in_fork(work: Callable[[], T], seconds: float | None = None) -> T | None:
     return result
 
 
-def _limit(seconds: float | None) -> None:
-    """Make this process quiet, and end it after some seconds of processor time or of waiting."""
-    if seconds is not None:
-        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 1))
-        signal.alarm(int(20 * seconds))
-    sys.dont_write_bytecode = True
-    for stream in (1, 2):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+def _limit(seconds: float) -> None:
+    """End this process after some more seconds of processor time, or minutes of waiting."""
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + seconds) + 1, most))
+    signal.alarm(300 + int(20 * seconds))
 
 
 class _Watching:
-    """A plugin that notes which lines of a module each test reaches."""
+    """Notes which lines of a module are reached, and the seconds of processor time."""
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
-        self._now: set[int] = set()
-        self.tests: dict[str, Reached] = {}
+        self.lines: set[int] = set()
+        self.seconds = 0.0
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        self._now = set()
-        start = time.process_time()
+    def __enter__(self) -> None:
+        self.seconds = -time.process_time()
         threading.settrace(self._trace)
         sys.settrace(self._trace)
-        try:
-            return (yield)
-        finally:
-            sys.settrace(None)
-            threading.settrace(None)
-            seconds = time.process_time() - start
-            self.tests[item.nodeid] = Reached(seconds, frozenset(self._now))
+
+    def __exit__(self, *error: object) -> None:
+        sys.settrace(None)
+        threading.settrace(None)
+        self.seconds += time.process_time()
 
     def _trace(self, frame: FrameType, event: str, value: Any) -> Any:
         if frame.f_code.co_filename != self._path:
             return None
-        self._now.add(frame.f_lineno)
+        self.lines.add(frame.f_lineno)
         return self._trace
 
 
@@ -212,10 +270,10 @@ def main() -> None:
     """Try mutants of the modules that were named, or of all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="*", choices=[*CORE, []], help="all if none is named")
-    parser.add_argument("--most", type=int, default=MOST, help="mutants of a module")
+    parser.add_argument("--most", type=int, help="mutants of a module; left out, all")
     asked = parser.parse_args()
     hypothesis.settings.register_profile(
-        "mutants", database=None, deadline=None, derandomize=True, max_examples=100
+        "mutants", database=None, deadline=None, derandomize=True, max_examples=30
     )
     hypothesis.settings.load_profile("mutants")
     for module in asked.modules or CORE:

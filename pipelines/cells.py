@@ -76,7 +76,8 @@ class Cells:
             if isinstance(item.outcome, Row):
                 found += 1
                 self._seeds.add(direction)
-                room[direction] = max(0, room.get(direction, 0) - 1)
+                if room.get(direction):
+                    room[direction] -= 1
             block.append(item)
         self.passed += self._fresh_passed
         return block

@@ -60,4 +60,4 @@ class Groups:
 
 
 def _first(family: str) -> str:
-    return family.split("+", 1)[0]
+    return family.partition("+")[0]

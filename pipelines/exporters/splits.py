@@ -192,5 +192,4 @@ def _fill_empty(
             return
         group = smallest[-1]
         members[placed[group]] -= 1
-        members[empty] += 1
         placed[group] = empty

@@ -101,7 +101,6 @@ class Division:
         self._columns.update(row.data)
         label = canonical(row.data.get(self._label)) if self._label else ""
         self._sizes[row.family, label] += 1
-        self._groups.add(row.family)
         for column in self._splitting.keep_together:
             value = _value(row, column)
             if value is not None:

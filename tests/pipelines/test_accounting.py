@@ -47,6 +47,15 @@ def test_a_funnel_goes_on_from_its_counts() -> None:
     assert second.rejected() == 1
 
 
+def test_the_counts_that_a_funnel_goes_on_from_stay_as_they_are() -> None:
+    [a] = rows("a")
+    entry = {"stage": "s", "kind": "k", "in": 1, "created": 0, "out": 0, "rejected": {"bad": 1}}
+    funnel = Funnel([entry])
+    funnel.add("s", "k", [a], [Rejection(a, "bad")])
+    assert funnel.counts() == [{**entry, "in": 2, "rejected": {"bad": 2}}]
+    assert (entry["in"], entry["rejected"]) == (1, {"bad": 1})
+
+
 def test_funnels_are_joined_stage_by_stage() -> None:
     a, b, c = rows("a", "b", "c")
     first, second = Funnel(), Funnel()

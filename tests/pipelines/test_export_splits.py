@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from pipelines.exporters.groups import Groups
 from pipelines.exporters.splits import assign, assign_by_hash, largest_remainder
+from pipelines.rows import JSON, digest
 
 Sizes = dict[tuple[str, str], int]
 
@@ -142,6 +143,22 @@ def test_splits_are_a_fixed_function_of_family_and_seed() -> None:
     assert assign(of, halves, seed=8) != assign(of, halves, seed=7)
 
 
+def test_where_every_family_goes_is_the_same_for_ever() -> None:
+    """A change moves rows from the training to the test split of every user: on purpose only."""
+    found: list[JSON] = []
+    for count in (1, 2, 3, 4, 7, 20, 100):
+        names = [f"f{n}" for n in range(count)]
+        names += [f"f{n}+f{n * n % count}" for n in range(3, count, 5)]
+        of = {(name, "xyz"[n * n % 3]): 1 + n * n % 9 for n, name in enumerate(names)}
+        for parts in (SHARES, {"a": 0.3, "b": 0.3, "c": 0.25, "d": 0.15, "e": 2.0}):
+            groups = Groups()
+            groups.tie(names[0], ("topic", "tea"))
+            groups.tie(names[count - 1], ("topic", "tea"))
+            found.append(sorted(assign(of, parts, count, groups).items()))
+            found.append(sorted(assign_by_hash((name for name, _ in of), parts, count).items()))
+    assert digest(found) == "034a82bd149c06f3"
+
+
 def test_families_are_united_through_a_chain_of_parents() -> None:
     of = {("a", ""): 1, ("a+b", ""): 1, ("c+b", ""): 1, ("c", ""): 1, ("d", ""): 1}
     split_of = assign(of, {"train": 0.5, "test": 0.5}, seed=0)
@@ -154,6 +171,12 @@ def test_a_family_larger_than_every_split_leaves_no_split_empty() -> None:
     split_of = assign(of, SHARES, seed=0)
     assert split_of["big"] == "train"
     assert set(split_of.values()) == set(SHARES)
+
+
+def test_a_split_gives_groups_to_empty_ones_as_long_as_it_has_two() -> None:
+    split_of = assign({("a", ""): 50, ("b", ""): 1}, {"train": 0.998, "x": 0.001, "y": 0.001}, 0)
+    assert split_of["a"] == "train"
+    assert split_of["b"] in {"x", "y"}
 
 
 def test_fewer_rows_than_splits_fill_the_largest_shares_first() -> None:

@@ -14,6 +14,7 @@ from pipelines.exporters import HfDataset, near
 from pipelines.exporters.groups import Groups
 from pipelines.exporters.near import alike, unite_near_duplicates
 from pipelines.exporters.overlaps import Overlaps
+from pipelines.exporters.splits import assign_by_hash
 from pipelines.exporters.splitting import Division, Splitting
 from pipelines.rows import Row
 from pipelines.stages.dedup.shingling import jaccard, shingles
@@ -53,6 +54,21 @@ def test_a_field_of_the_lineage_keeps_rows_together_too() -> None:
     found = divided(rows, Splitting(keep_together=("key",)), {"train": 0.6, "test": 0.4})
     assert [found[f"r{index}"] for index in range(45)] == [found[f"r{i + 5}"] for i in range(45)]
     assert Counter(found.values()) == {"train": 30, "test": 20}
+
+
+@pytest.mark.parametrize("name", ["source", "key", "document"])
+def test_a_column_of_a_lineage_fields_name_comes_before_the_lineage(name: str) -> None:
+    documents = [{"document": f"d{index % 7}"} for index in range(70)]
+    history = [{"stage": f"d{index % 7}", "key": f"d{index % 7}"} for index in range(70)]
+    rows = [replace(r, history=(h,)) for r, h in zip(rows_of(documents), history, strict=True)]
+    parts = {"train": 0.5, "test": 0.5}
+    found = divided(rows, Splitting(keep_together=(name,)), parts)
+    assert Counter(found.values()) == {"train": 40, "test": 30}
+    assert all(found[f"r{index}"] == found[f"r{index % 7}"] for index in range(70))
+    own = [row.with_data({name: index % 10}) for index, row in enumerate(rows)]
+    found = divided(own, Splitting(keep_together=(name,)), parts)
+    assert Counter(found.values()) == {"train": 35, "test": 35}
+    assert all(found[f"r{index}"] == found[f"r{index % 10}"] for index in range(70))
 
 
 def test_rows_without_the_value_are_not_kept_together() -> None:
@@ -181,9 +197,87 @@ def test_columns_that_no_row_has_are_named(splitting: Splitting, message: str) -
         divided(rows_of([{"topic": "tea", "text": "x"}]), splitting, SHARES)
 
 
+def test_labels_are_shared_out_by_split_and_one_that_no_row_has_is_named() -> None:
+    rows = rows_of([{"text": "x", "label": "ab"[index % 10 == 0]} for index in range(100)])
+    division = Division(Splitting(), "label")
+    division.check_columns()  # there are no rows, and so no columns that lack
+    for row in rows:
+        division.survey(row)
+    division.check_columns()
+    split_of = division.divide(SHARES, 7, lambda: iter(rows), lambda row: row.data)
+    found = Counter((split_of[row.family], row.data["label"]) for row in rows)
+    assert [found[split, "b"] for split in SHARES] == [8, 1, 1]
+    assert [found[split, "a"] for split in SHARES] == [72, 9, 9]
+    division = Division(Splitting(), "lable")
+    division.survey(rows[0])
+    with pytest.raises(UsageError, match="label: unknown column 'lable'; fix: write 'label'"):
+        division.check_columns()
+
+
+def test_by_hash_the_names_alone_decide() -> None:
+    rows = rows_of([{"text": "x"}] * 40, [f"f{index}+g{index // 2}" for index in range(40)])
+    found = divided(rows, Splitting(method="hash"), SHARES)
+    expected = assign_by_hash([row.family for row in rows], SHARES, 7)
+    assert found == {row.id: expected[row.family] for row in rows}
+    assert found != divided(rows, Splitting(), SHARES)
+
+
+def test_several_rows_of_a_family_count_as_many() -> None:
+    rows = rows_of([{"text": "x"}] * 30, [f"f{max(0, index - 19)}" for index in range(30)])
+    found = divided(rows, Splitting(), {"train": 2, "test": 1})
+    assert Counter(found.values()) == {"train": 20, "test": 10}
+    assert len({found[f"r{index}"] for index in range(20)}) == 1
+
+
+def test_rows_are_compared_by_the_columns_named_or_by_all_text_of_the_dataset(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[Any] = []
+
+    def unite(rows: Any, text: Any, threshold: float, groups: Groups) -> None:
+        compared.append((threshold, [text(row) for row in rows()]))
+
+    monkeypatch.setattr(near, "unite_near_duplicates", unite)
+    chat = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    rows = rows_of([{"a": "one", "n": 3, "chat": chat}, {"a": None, "chat": ("x", ["y"])}])
+    for compare in ((), ("chat", "a")):
+        splitting = Splitting(near_duplicates=0.7, compare=compare)
+        divided(rows, splitting, SHARES)
+    assert compared == [
+        (0.7, ["one\nuser\nHi\nassistant\nHello", "x\ny"]),
+        (0.7, ["user\nHi\nassistant\nHello\none", "x\ny"]),
+    ]
+
+
+def test_what_is_kept_together_is_said() -> None:
+    same = "Rows with the same topic or key are in the same split."
+    assert Splitting().describe() == ""
+    assert Splitting(keep_together=("topic", "key")).describe() == same
+    everything = Splitting(keep_together=("topic", "key"), near_duplicates=0.8, method="hash")
+    assert everything.describe() == (
+        f"{same} Rows whose texts have a Jaccard similarity of 0.8 or more (character 5-grams, "
+        "verified) are in the same split. The split of a row is a hash of what it is kept together "
+        "with, so rows that are added later do not move it; shares are met on average."
+    )
+
+
+def test_the_settings_have_defaults_and_cannot_be_changed() -> None:
+    splitting = Splitting()
+    defaults = {"method": "exact", "keep_together": (), "near_duplicates": None, "compare": ()}
+    assert splitting.model_dump() == defaults
+    with pytest.raises(ValidationError, match="frozen"):
+        splitting.method = "hash"  # type: ignore[misc]
+
+
 @pytest.mark.parametrize(
     "settings",
-    [{"near_duplicates": 0.1}, {"near_duplicates": 1.5}, {"compare": ["q"]}, {"method": "random"}],
+    [
+        {"near_duplicates": 0.1},
+        {"near_duplicates": 1.5},
+        {"compare": ["q"]},
+        {"method": "random"},
+        {"by": 1},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

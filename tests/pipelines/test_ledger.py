@@ -1,4 +1,7 @@
+import resource
+import signal
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,11 +10,15 @@ import pytest
 
 from chains.calls import Call, Message, Reply
 from chains.decoding import Beam, Greedy, Sample
+from chains.decoding.bans import NoRepeatNgram
+from pipelines import failpoints
+from pipelines import ledger as ledgers
 from pipelines.ledger import Ledger, call_key, vector_key
 from prompts.errors import CorruptRunError, ResourceError
 
 CHAT = (Message("system", "Be brief."), Message("user", "Hello"))
 CALL = Call(CHAT, Sample(temperature=0.7), seed=5)
+LONG, SHORT = NoRepeatNgram(size=5), NoRepeatNgram(size=2)
 REPLY = Reply("Blue.", "stop", 12, 3, -1.25)
 
 
@@ -28,6 +35,18 @@ REPLY = Reply("Blue.", "stop", 12, 3, -1.25)
 )
 def test_whatever_decides_a_reply_changes_its_key(other: Call) -> None:
     assert call_key("model", CALL) != call_key("model", other)
+
+
+def test_any_text_has_a_key_of_its_own() -> None:
+    texts = ["half \ud83d", "half \ud83e", "half \ufffd", "whole \U0001f9f5", "a\0b", ""]
+    calls = [replace(CALL, messages=(Message("user", text),)) for text in texts]
+    assert len({call_key("model", call) for call in calls}) == len(texts)
+    assert len({vector_key("model", text) for text in texts}) == len(texts)
+
+
+def test_what_a_reply_is_held_to_changes_the_key() -> None:
+    guided = [replace(CALL, guides=guides) for guides in ((LONG,), (SHORT,), (LONG, SHORT))]
+    assert len({call_key("model", call) for call in (CALL, *guided)}) == 4
 
 
 def test_another_model_changes_the_key() -> None:
@@ -131,3 +150,67 @@ def test_a_ledger_without_room_is_told_and_keeps_what_it_has(tmp_path: Path) -> 
         ledger.put([(second, [REPLY])])
     with Ledger(tmp_path / "ledger.sqlite") as again:
         assert again.keys() == {first, second}
+
+
+def test_a_ledger_outlasts_a_loss_of_power_and_waits_for_others(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folders" / "ledger.sqlite"
+    with Ledger(path) as ledger:
+        names = ("journal_mode", "synchronous", "busy_timeout")
+        found = [ledger._db.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+    assert found == ["wal", 2, 60_000]  # 2 is FULL
+    assert path.is_file()
+
+
+def test_a_ledger_is_closed_behind_its_block(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        assert ledger.count() == 0
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        ledger.count()
+    assert not (tmp_path / "ledger.sqlite-wal").exists()  # which the last one that closes removes
+
+
+def test_calls_are_written_as_a_whole_between_their_named_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, visited = tmp_path / "ledger.sqlite", []
+    keys = [call_key("m", replace(CALL, seed=seed)) for seed in range(3)]
+    with Ledger(path) as ledger, closing(sqlite3.connect(path, timeout=0)) as other:
+
+        def reach(name: str) -> None:
+            seen = other.execute("SELECT count(*) FROM calls").fetchone()[0]
+            visited.append((name, ledger._db.in_transaction, seen))
+            if ledger._db.in_transaction:
+                with pytest.raises(sqlite3.OperationalError, match="locked"):
+                    other.execute("BEGIN IMMEDIATE")
+
+        monkeypatch.setattr(ledgers, "reach", reach)
+        ledger.put([(key, [REPLY]) for key in keys])
+    assert visited == [
+        ("ledger.before_insert", False, 0),
+        ("ledger.before_commit", True, 0),
+        ("ledger.after_commit", False, 3),
+    ]
+    assert {name for name, _, _ in visited} <= set(failpoints.NAMES)
+
+
+def test_a_ledger_that_may_not_be_written_is_told(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger._db.execute("PRAGMA query_only = ON")
+        with pytest.raises(ResourceError, match=r"cannot write the ledger: .*readonly"):
+            ledger.put([(call_key("m", CALL), [REPLY])])
+        ledger._db.execute("PRAGMA query_only = OFF")
+        ledger.put([(call_key("m", CALL), [REPLY])])
+        assert ledger.count() == 1
+
+
+def test_a_disk_that_fails_is_told(tmp_path: Path) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, most[1]))
+            with pytest.raises(ResourceError, match=r"cannot write the ledger: disk I/O error"):
+                ledger.put([(call_key("m", CALL), [replace(REPLY, text="long" * 20_000)])])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, most)
+        assert ledger.get([call_key("m", CALL)]) == {}

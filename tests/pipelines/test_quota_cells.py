@@ -4,6 +4,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from pipelines.quota import MOST_CELLS, Quota, apportioned, cell_weights, check_values, shown
 from pipelines.sources import SOURCES
@@ -16,6 +17,12 @@ def test_values_are_cells_by_their_type_too() -> None:
     keys = ["1", '"1"', "true"]
     assert list(wanted) == [(a, b) for a, b in product(keys, ['"x"', '"y"'])]
     assert set(wanted.values()) == {4}
+
+
+def test_a_quota_cannot_be_changed() -> None:
+    quota = Quota(per={"a": ("x",)})
+    with pytest.raises(ValidationError, match="frozen"):
+        quota.each = 2  # type: ignore[misc]
 
 
 def test_weights_are_multiplied() -> None:

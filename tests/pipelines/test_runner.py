@@ -111,6 +111,7 @@ def test_a_quota_is_met_by_going_through_the_source_again(tmp_path: Path) -> Non
     ("changes", "stop", "accepted"),
     [
         ({}, "sources", 40),
+        ({"passes": 2}, "sources", 80),
         ({"rows": 50, "passes": 1}, "passes", 40),
         ({"rows": 50, "budget": {"calls": 30}}, "budget: calls", 16),
         ({"rows": 4, "budget": {"seeds_per_row": 3}, "stages": "none pass"}, "budget: seeds", 0),
