@@ -12,11 +12,12 @@ import argparse
 import json
 import random
 import shutil
+import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.crashing import Crashing, Death
@@ -164,6 +165,27 @@ def flips(crashing: Crashing, room: Path, size: Size) -> Iterator[tuple[str, str
         yield f"bits flipped, {name}", _counts(ends, "recovered", "refused", "verify", "silent")
 
 
+def halfway(crashing: Crashing, room: Path, size: Size) -> Iterator[tuple[str, str]]:
+    """Flip a bit of each byte of a run that was killed behind its second block, and go on."""
+    whole, _ = whole_run(crashing, room / "whole", 12)
+    folder = begin(room / "half", 12)
+    run = folder / "run"
+    assert crashing.run(folder, *RUN, failpoint="progress.after_fsync@2=kill").code == -9
+    half = files_of(run)
+    for name, data in half.items():
+        ends: Counter[str] = Counter()
+        for place in range(0, len(data), size.step):
+            (run / name).write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+            ended = crashing.run(folder, *RESUME)
+            same = ended.code == 0 and _results(files_of(run)) == _results(whole)
+            refused = ended.code in {2, 3, 6}
+            ends["recovered" if same else "refused" if refused else "silent"] += 1
+            if not (same or refused):
+                print(f"  {name} at {place}: {ended.code} {ended.err.strip()}", file=sys.stderr)
+            _put_back(run, half)
+        yield f"bits flipped half way, {name}", _counts(ends, "recovered", "refused", "silent")
+
+
 def _end_of_flip(crashing: Crashing, run: Path, whole: dict[str, bytes]) -> str:
     """What resuming makes of a damaged run, and `verify` of what that left as it was.
 
@@ -240,6 +262,7 @@ PARTS: dict[str, Part] = {
     "places": places,
     "cuts": cuts,
     "flips": flips,
+    "halfway": halfway,
     "disk": full_disk,
     "soak": soak,
     "recipes": lambda crashing, room, size: soak_recipes(room, size.minutes),
@@ -253,10 +276,11 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all if none is named")
     parser.add_argument("--full", action="store_true", help="hours instead of minutes")
     parser.add_argument("--minutes", type=float, help="of the soak")
+    parser.add_argument("--step", type=int, help="every how many bytes one is damaged")
     asked = parser.parse_args()
-    size = FULL if asked.full else Size()
-    if asked.minutes is not None:
-        size = Size(**{**vars(size), "minutes": asked.minutes})
+    given = {key: getattr(asked, key) for key in ("minutes", "step")}
+    given = {key: value for key, value in given.items() if value is not None}
+    size = replace(FULL if asked.full else Size(), **given)
     for name in asked.parts or PARTS:
         with tempfile.TemporaryDirectory() as room, Crashing(temporary=room) as crashing:
             for what, figure in PARTS[name](crashing, Path(room), size):

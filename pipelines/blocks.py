@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from pipelines.accounting import Funnel
 from pipelines.rows import JSON, Outcome, Rejection, Row
+from pipelines.soundness import sound
 from pipelines.stages.base import Context, Stage
 from pipelines.supply import Item
 
@@ -44,7 +45,7 @@ def take_through(stage: Stage, context: Context, made: Made) -> None:
     Raises:
         AccountingError: The stage lost a row or gave one out twice.
     """
-    outcomes = list(stage.run(iter(made.rows), context))
+    outcomes = sound(list(stage.run(iter(made.rows), context)), made.rows)
     made.funnel.add(stage.name, stage.kind, made.rows, outcomes)
     made.rows, rejected = parted(outcomes)
     made.rejected += [replace(rejection, stage=stage.name) for rejection in rejected]

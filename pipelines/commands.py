@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelines.accounting import Funnel
 from pipelines.batch_files import Posted, check_servers, take_in
+from pipelines.beginnings import changes_since_start, check_environment
 from pipelines.calling import Interrupted
 from pipelines.cells import short_lines
 from pipelines.console import Progress, Signals, funnel_lines, row_lines, say, show, show_json
@@ -20,7 +21,6 @@ from pipelines.job import LoadedJob
 from pipelines.launch import (
     Launched,
     Options,
-    changes_since_start,
     export,
     find_run,
     launch,
@@ -55,6 +55,8 @@ def run_job(
     path = out or outputs_folder() / new_run_name(loaded.job.name)
     if options.shard is not None:
         _warn_of_shard(loaded)
+    if not options.allow_changes:
+        check_environment(path)
     if changes := changes_since_start(path):
         say(f"warning: begun with {'; '.join(changes)}: what is made now may differ in its bytes")
     if options.batch_in is not None:
@@ -219,6 +221,7 @@ def _resume_command(path: Path, options: Options) -> str:
     words += ["--workers", str(options.workers)] if options.workers else []
     words += ["--offline"] if options.offline else []
     words += ["--keep-going"] if options.keep_going else []
+    words += ["--allow-changes"] if options.allow_changes else []
     return shlex.join(words)
 
 

@@ -1,6 +1,7 @@
 """Writing files so that they are whole on disk, and the two text formats that runs are kept in."""
 
 import errno
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -93,7 +94,7 @@ def read_jsonl(path: Path) -> Iterator[dict[str, JSON]]:
     """
     if not path.exists():
         return
-    with jsonlines.open(path) as reader:
+    with jsonlines.open(path, loads=json.loads) as reader:  # orjson reads 2**64 as a float
         try:
             yield from reader.iter(type=dict)
         except jsonlines.InvalidLineError as exc:

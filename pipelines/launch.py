@@ -4,7 +4,6 @@ finished = launch(loaded, Path("outputs/demo-1"), options)
 finished.run.accepted, finished.exports
 """
 
-import json
 import os
 import secrets
 import shlex
@@ -17,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipelines.beginnings import ENVIRONMENT, allowed_changes, check_environment, note_changes
 from pipelines.calling import Caller, Meter
 from pipelines.cells import cell_report
 from pipelines.exporters import Finished
@@ -24,7 +24,7 @@ from pipelines.exporters.placing import place
 from pipelines.folder import RunFolder, open_run
 from pipelines.job import PROJECT, LoadedJob, build_job, load_job
 from pipelines.ledger import Ledger
-from pipelines.manifest import dump, environment, environment_changes, make_manifest
+from pipelines.manifest import dump, environment, make_manifest
 from pipelines.rows import JSON, Row
 from pipelines.runner import Engine, Run, Watch, run
 from pipelines.sharding import SHARD, Shard, agreed_shard, check_shardable
@@ -35,9 +35,6 @@ from pipelines.timing import Timed
 from prompts.errors import CorruptRunError, ModelError, TextmillError, UsageError
 from prompts.registry import dotted
 from prompts.strict_yaml import read_yaml_file
-
-ENVIRONMENT = ".environment"
-"""In a run folder: the versions and the machine that the run began with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +49,7 @@ class Options:
         shard: The share of the source rows that is taken; None for all of them.
         batch_in, batch_out: Files of answers and of calls; see `pipelines.batch_files`.
         engine: What makes the blocks; None for this process.
+        allow_changes: Go on with another torch or class of processor than the run began with.
         watch: Told of progress and asked whether to stop.
     """
 
@@ -63,6 +61,7 @@ class Options:
     batch_in: Path | None = None
     batch_out: Path | None = None
     engine: Engine | None = None
+    allow_changes: bool = False
     watch: Watch = field(default_factory=Watch)
 
 
@@ -136,7 +135,7 @@ def launch(loaded: LoadedJob, path: Path, options: Options) -> Launched:
     """Run a job in `path`, going on with what an earlier process has committed there.
 
     Raises:
-        UsageError: `path` holds something else, or a run of another job.
+        UsageError: `path` holds something else, or a run of another job or environment.
         Interrupted: The user asked to stop; the run can be resumed.
         TextmillError: As the run raises.
     """
@@ -148,6 +147,8 @@ def launch(loaded: LoadedJob, path: Path, options: Options) -> Launched:
     if folder.begun():
         check_not_merged(folder, "nothing is left of it to be done")
         _same_job(resolved, reopen(folder), path)
+        if not options.allow_changes:
+            check_environment(path)
     else:
         if options.shard is not None:
             check_shardable(loaded.job)
@@ -155,23 +156,10 @@ def launch(loaded: LoadedJob, path: Path, options: Options) -> Launched:
         marks = {ENVIRONMENT: dump(environment()), SHARD: shard}
         folder.create(resolved, loaded.folder, marks)
     options = replace(options, shard=agreed_shard(path, options.shard))
-    with folder.lock(), Ledger(options.ledger or path.parent / "ledger.sqlite") as ledger:
-        return _run_and_export(loaded, folder, ledger, options)
-
-
-def changes_since_start(path: Path) -> list[str]:
-    """How versions and machine differ from those that an unfinished run began with.
-
-    Empty where there is no such run, or it is not known what it began with.
-    """
-    folder = RunFolder(path)
-    if not folder.begun() or folder.manifest_file.exists():
-        return []
-    try:
-        began = json.loads((path / ENVIRONMENT).read_text(encoding="utf-8"))
-        return environment_changes(began)
-    except (OSError, ValueError, AttributeError):
-        return []
+    with folder.lock():
+        note_changes(path)
+        with Ledger(options.ledger or path.parent / "ledger.sqlite") as ledger:
+            return _run_and_export(loaded, folder, ledger, options)
 
 
 def finished_manifest(folder: RunFolder) -> dict[str, Any]:
@@ -248,6 +236,8 @@ def _run_and_export(
         if exported is not None:
             return _launched(folder, outcome, caller, folder.manifest(), options)
         manifest = make_manifest(loaded, outcome, caller)
+    if changed := allowed_changes(folder.path):
+        manifest["changed"] = changed
     manifest["reports"] = run_reports(loaded, folder)
     if options.shard is None:
         manifest["exports"] = write_exports(loaded, folder.rows, manifest, folder.path)

@@ -316,6 +316,7 @@ def _wanted(parts: list[Part]) -> int | None:
 def _manifest(parts: list[Part], loaded: LoadedJob, progress: Progress) -> dict[str, Any]:
     job, counts = loaded.job, progress.counts
     manifests = [part.manifest for part in parts]
+    changed = sorted({change for m in manifests for change in m.get("changed", [])})
     return {
         "textmill": textmill_version(),
         "format": FORMAT,
@@ -329,6 +330,7 @@ def _manifest(parts: list[Part], loaded: LoadedJob, progress: Progress) -> dict[
         "rejected": sum(sum(entry["rejected"].values()) for entry in counts),
         "stop": STOP,
         "reproducible": all(m.get("reproducible", True) for m in manifests),
+        **({"changed": changed} if changed else {}),
         "parts": [part.record() for part in parts],
         "exports": [],
     }

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from chains.calls import Reply
 from pipelines.rows import Outcome, Row
+from pipelines.soundness import sound
 from pipelines.stages.base import Ask, Context, ModelStage, Stage, Work
 
 
@@ -31,7 +32,7 @@ def through(stage: Stage, rows: Sequence[Row], context: Context) -> tuple[list[O
     heard: Heard = {row.id: [] for row in rows}
     if isinstance(stage, ModelStage):
         stage = _with_ears(stage, heard)
-    return list(stage.run(iter(rows), context)), heard
+    return sound(list(stage.run(iter(rows), context)), rows), heard
 
 
 def _with_ears(stage: ModelStage, heard: Heard) -> ModelStage:

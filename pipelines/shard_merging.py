@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.accounting import Funnel
+from pipelines.beginnings import ENVIRONMENT
 from pipelines.exporters.placing import place
 from pipelines.files import write_atomically
 from pipelines.folder import Progress, RunFolder
 from pipelines.job import LoadedJob, load_job
-from pipelines.launch import ENVIRONMENT, Options, open_caller, run_reports, write_exports
+from pipelines.launch import Options, open_caller, run_reports, write_exports
 from pipelines.ledger import Ledger
 from pipelines.merging import Merge, Part, dedups, job_of, through
 from pipelines.rows import JSON, Outcome, Rejection, Row
@@ -304,6 +305,8 @@ def _manifest(
         for record in folder.read_progress()[0][1:]:
             usage.restore(record["state"].get(USAGE, []))
         manifest["usage"] = usage.report(job.models, progress.accepted)
+    if changed := {change for part in shards for change in part.manifest.get("changed", [])}:
+        manifest["changed"] = sorted(changed)
     if remembering(job):  # it cannot be made again by its job, and says so
         manifest["parts"] = [part.record() for part in shards]
     manifest["reports"] = run_reports(loaded, folder)

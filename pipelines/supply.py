@@ -13,6 +13,7 @@ from typing import Any
 from pipelines.job import LoadedJob
 from pipelines.occurrences import Occurrences
 from pipelines.rows import JSON, Outcome, Rejection, Row, digest
+from pipelines.soundness import flaw
 from pipelines.sources import BadSeed, Seed, Source, seeds
 from prompts.errors import TextmillError
 from prompts.registry import dotted
@@ -99,6 +100,8 @@ def _outcome(
         identity = digest(content, occurrences.next(content), number)
         row = Row(identity, (position,), identity, {"key": _clean(seed.key)[0]})
         return Rejection(row, seed.reason, {"found": _clean(seed.detail)[0]}, stage=name)
+    if found := flaw(seed.data, halves=False):
+        return _outcome(BadSeed(seed.key, "not_json", found), position, occurrences, number, name)
     data, replaced = _clean(seed.data)
     content = (replace(seed, data=data) if replaced else seed).identity()
     identity = digest(content, occurrences.next(content), number)

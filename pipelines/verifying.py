@@ -63,7 +63,8 @@ def verify_run(
     """
     folder = find_run(name)
     loaded = verifiable(folder)
-    changes = environment_changes(folder.manifest())
+    manifest = folder.manifest()
+    changes = [*manifest.get("changed", []), *environment_changes(manifest)]
     if changes:
         say(f"warning: made with {'; '.join(changes)}: differences may come from that")
     signals = Signals()

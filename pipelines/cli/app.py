@@ -41,6 +41,12 @@ KeepGoing = Annotated[
     bool,
     typer.Option("--keep-going", help="Only warn where max_reject_rate is exceeded."),
 ]
+AllowChanges = Annotated[
+    bool,
+    typer.Option(
+        "--allow-changes", help="Go on with another torch or processor than the run began with."
+    ),
+]
 BatchIn = Annotated[
     Path | None,
     typer.Option("--batch-in", metavar="FILE", help="Answers to a file that --batch-out wrote."),

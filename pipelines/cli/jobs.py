@@ -1,5 +1,6 @@
 """Commands that take a job: run, resume, verify, preview, validate."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 from pipelines.cli.app import (
     Actors,
     Address,
+    AllowChanges,
     AsJson,
     BatchIn,
     BatchOut,
@@ -43,6 +45,7 @@ def run(
         bool, typer.Option("--dry-run", help="Show prompts, calls and tokens; load no model.")
     ] = False,
     keep_going: KeepGoing = False,
+    allow_changes: AllowChanges = False,
     shard: Annotated[
         str, typer.Option("--shard", metavar="I/N", help="One of N shares of the source rows.")
     ] = "",
@@ -73,6 +76,7 @@ def run(
     else:
         share = Shard.parse(shard) if shard else None
         options = Options(ledger, offline, workers, keep_going, share, batch_in, batch_out)
+        options = replace(options, allow_changes=allow_changes)
         options = with_engine(options, engine, Cluster(address, actors, gpus, offline))
         run_job(loaded, options, out=out, as_json=as_json, hidden=no_progress)
 
@@ -84,6 +88,7 @@ def resume(
     workers: Workers = 0,
     offline: Offline = False,
     keep_going: KeepGoing = False,
+    allow_changes: AllowChanges = False,
     batch_in: BatchIn = None,
     batch_out: BatchOut = None,
     engine: EngineName = "local",
@@ -102,6 +107,7 @@ def resume(
 
     folder = find_run(run)
     options = Options(ledger, offline, workers, keep_going, None, batch_in, batch_out)
+    options = replace(options, allow_changes=allow_changes)
     options = with_engine(options, engine, Cluster(address, actors, gpus, offline))
     run_job(reopen(folder), options, out=folder.path, as_json=as_json, hidden=no_progress)
 

@@ -52,6 +52,13 @@ def public_jobs(manifest: Mapping[str, JSON], job: Mapping[str, JSON]) -> dict[s
     return {f"job-{part['part']}.yaml": dump_yaml(public_job(part["resolved"])) for part in parts}
 
 
+def hindrance(manifest: Mapping[str, JSON]) -> str:
+    """Why a repeat of a run may end elsewhere, in a clause; empty where it has the same bytes."""
+    if changed := manifest.get("changed"):
+        return f"This run went on in another environment ({'; '.join(changed)})"
+    return "" if manifest.get("reproducible", True) else "A limit of time ended this run"
+
+
 def _text(text: str) -> str:
     if not _LOCAL.fullmatch(text):
         return _USER.sub("", text)

@@ -14,7 +14,7 @@ from pipelines.exporters.about import About
 from pipelines.exporters.base import Finished
 from pipelines.exporters.findings import stages_picture
 from pipelines.exporters.markdown import code, details, fence, plain, table
-from pipelines.exporters.public import public, public_job, public_jobs
+from pipelines.exporters.public import hindrance, public, public_job, public_jobs
 from pipelines.rows import JSON, canonical
 
 _LONGEST = 1000  # characters of one text in the example row
@@ -171,12 +171,13 @@ def reproduce(run: Finished) -> str:
     """The commands, the jobs, and what has to be the same."""
     jobs = public_jobs(run.manifest, run.job)
     save = "the job below as `job.yaml`" if len(jobs) == 1 else "the jobs below under their names"
+    hindered = hindrance(run.manifest)
     parts = [
         "## Reproduce",
-        f"Save {save}. With the same sources, models, versions and class of machine, this makes "
-        "the same bytes:"
-        if run.manifest.get("reproducible", True)
-        else f"Save {save}. A limit of time ended this run, so another one may end elsewhere:",
+        f"Save {save}. {hindered}, so another one may end elsewhere:"
+        if hindered
+        else f"Save {save}. With the same sources, models, versions and class of machine, this "
+        "makes the same bytes:",
         fence("\n".join(_commands(run, list(jobs))), "sh"),
         *(details(name, fence(text, "yaml")) for name, text in jobs.items()),
     ]

@@ -19,6 +19,7 @@ from pipelines.job import LoadedJob
 from pipelines.overhearing import Heard, through
 from pipelines.rows import Outcome, Rejection, Row
 from pipelines.runner import StageContext
+from pipelines.soundness import sound
 from pipelines.supply import supply
 from prompts.errors import ModelError, UsageError, unknown
 
@@ -84,7 +85,7 @@ def rows_at(
         for each, context in zip(before, contexts, strict=True):
             tell(each.name)
             with _located(loaded):
-                block = _rows(each.run(iter(block), context))
+                block = _rows(sound(list(each.run(iter(block), context)), block))
         rows += block
     if not rows:
         fix = "look at what the stages before it reject: textmill preview JOB"

@@ -18,6 +18,7 @@ from pipelines.evaluation.vectors import vendi
 from pipelines.job import LoadedJob
 from pipelines.rows import Rejection, Row
 from pipelines.runner import StageContext
+from pipelines.soundness import sound
 from pipelines.stages import ModelStage
 from prompts.errors import UsageError, unknown
 
@@ -49,7 +50,7 @@ class Tally:
         before = self._caller.meter.replied
         self.sources += [row.family for row in rows]
         for stage in self._loaded.job.stages:
-            outcomes = list(stage.run(iter(rows), self._contexts[stage.name]))
+            outcomes = sound(list(stage.run(iter(rows), self._contexts[stage.name])), rows)
             self.rejected += [o for o in outcomes if isinstance(o, Rejection)]
             kept = [outcome for outcome in outcomes if isinstance(outcome, Row)]
             rows = sorted(kept, key=lambda row: row.order)

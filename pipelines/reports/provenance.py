@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.evaluation.report import MEANINGS, SECTIONS, flat
-from pipelines.exporters.public import public, public_jobs
+from pipelines.exporters.public import hindrance, public, public_jobs
 from pipelines.reports.markup import Markup, joined, tag
 from pipelines.reports.material import Material, table
 from pipelines.rows import canonical
@@ -32,10 +32,11 @@ def provenance(material: Material) -> Markup:
     manifest = material.manifest
     jobs = public_jobs(dict(manifest), material.job)
     many = " and join them with textmill merge" if len(jobs) > 1 else ""
+    hindered = hindrance(manifest)
     same = (
-        "With the same sources, models, versions and class of machine it makes the same bytes."
-        if manifest.get("reproducible", True)
-        else "A limit of time ended this run, so that another one may end elsewhere."
+        f"{hindered}, so that another one may end elsewhere."
+        if hindered
+        else "With the same sources, models, versions and class of machine it makes the same bytes."
     )
     commands = "\n".join(
         f"textmill run {name} --out {name.removesuffix('.yaml')}-run" for name in jobs

@@ -19,6 +19,7 @@ from pydantic import BeforeValidator, Field
 
 from chains.loading.base import Unreadable
 from pipelines.rows import JSON
+from pipelines.soundness import MAX_DEPTH
 from pipelines.sources.base import Seed
 
 
@@ -36,23 +37,26 @@ ColumnChoice = Annotated[
 """Annotation of a field that takes `{new: old}`, a list of columns, or nothing for all of them."""
 
 
-def plain(value: Any) -> JSON:
-    """`value` as JSON.
+def plain(value: Any, depth: int = 0) -> JSON:
+    """`value`, which lies `depth` deep in a column, as JSON.
 
     Dates and times become ISO 8601 text, durations text, decimals and UUIDs their digits, bytes the
     UTF-8 text they hold, NaN becomes null, tuples become lists.
 
     Raises:
-        Unreadable: `not_json`: an infinite number, bytes that are not UTF-8, or another type.
+        Unreadable: `not_json`: an infinite number, bytes that are not UTF-8, another type, or
+            lists and mappings more than 50 deep.
     """
+    if depth > MAX_DEPTH:
+        raise Unreadable("not_json", f"a value nested more than {MAX_DEPTH} deep")
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
         return _number(value)
     if isinstance(value, Mapping):
-        return {str(name): plain(item) for name, item in value.items()}
+        return {str(name): plain(item, depth + 1) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [plain(item, depth + 1) for item in value]
     if isinstance(value, date | datetime | time):
         return value.isoformat()
     if isinstance(value, Decimal | UUID | timedelta):

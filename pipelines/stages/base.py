@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chains.calls import Call, Message, Reply
 from chains.decoding import Decoding
 from pipelines.rows import JSON, Fault, Outcome, Rejection, Row
+from pipelines.soundness import as_outcome
 from prompts.errors import TextmillError, UsageError
 from prompts.registry import Registry
 
@@ -212,7 +213,7 @@ class Map(Stage):
         """Apply to each row; one that makes the stage raise is rejected."""
         for row in rows:
             try:
-                outcome = self.apply(row)
+                outcome = as_outcome(self.apply(row))
             except Exception as exc:
                 outcome = rejected_by(exc, row)
             yield outcome
@@ -257,7 +258,7 @@ class ModelStage(Stage):
     def safe_work(self, row: Row, context: Context) -> Work:
         """`work`, but a row that makes the stage raise is rejected."""
         try:
-            return (yield from self.work(row, context))
+            return [as_outcome(made) for made in (yield from self.work(row, context))]
         except Exception as exc:
             return [rejected_by(exc, row)]
 

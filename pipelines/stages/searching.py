@@ -82,8 +82,12 @@ class SearchStage(CorpusStage):
 
 
 def cosine(one: "Vector", other: "Vector") -> float:
-    """The cosine of two unit vectors, to four places: the same whatever else is compared."""
-    return round(math.fsum((one.astype(float) * other.astype(float)).tolist()), 4)
+    """The cosine of two unit vectors, to four places: the same whatever else is compared.
+
+    A vector of which half-precision numbers were kept is a little longer or shorter than one.
+    """
+    found = math.fsum((one.astype(float) * other.astype(float)).tolist())
+    return round(min(1.0, max(-1.0, found)), 4)
 
 
 def same_place(one: Passage, document: object, start: object, end: object) -> bool:

@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
+import torch
 from table_engine import END, TableEngine, decode, letters, random_table
 
 from chains.decoding import Beam, Greedy, Sample
 from chains.decoding.search import Request, Vocabulary
 from chains.decoding.stopping import StopStrings
-from chains.engine.batches import decode_all
+from chains.engine.batches import decode_all, reason_of
 
 PIECES = ["</s>", "Blue", ".", " #", "## Ne", "xt", "é"[0], "\ufffd", "\n", "\nQ"]
 WORDS = Vocabulary(
@@ -138,6 +139,23 @@ def test_a_row_that_does_not_fit_alone_is_quarantined() -> None:
     reason = "out_of_memory: DefaultCPUAllocator: can't allocate memory: tried 9 bytes"
     assert [sequence.error for sequence in found] == [reason] * 2
     assert [sequence.finish for sequence in found] == ["error"] * 2
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+            "out_of_memory",
+        ),
+        (RuntimeError("CUDA error: out of memory"), "out_of_memory"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling it"), "out_of_memory"),
+        (MemoryError(), "out_of_memory"),
+        (RuntimeError("CUDA error: an illegal memory access"), "failed"),
+    ],
+)
+def test_every_word_of_a_gpu_for_too_little_memory_is_known(error: Exception, reason: str) -> None:
+    assert reason_of(error).partition(":")[0] == reason
 
 
 def test_a_row_that_raises_fails_alone() -> None:

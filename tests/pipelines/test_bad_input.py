@@ -75,6 +75,13 @@ ROWS = {
         "context_overflow",
         "tokens, the window holds 8192",
     ),
+    "prompt beyond the largest": (
+        JOB,
+        json.dumps({"topic": "word" * 250_000}) + "\n",
+        "question",
+        "unusable",
+        "more than 1,000,000 characters",
+    ),
     "line that is not JSON": (JOB, "{bad\n", "source:records", "bad_json", "seeds.jsonl:1"),
     "expression that would never end": (
         stage("kind: pattern, field: topic, forbid: ['(a|aa)+$']"),

@@ -1,17 +1,22 @@
 """Killed at each named place, out of disk, or without power: a run goes on to its bytes."""
 
+import json
+import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from command_line import assert_line
+from command_line import REPOSITORY, assert_line
 from jobs import files_of
 from mistakes import JOB, RESUME, RUN, SEEDS, write
 
 from benchmarks.crashing import Crashing, Death, disk_after
 from pipelines.failpoints import NAMES
+from tests.chains.fake_server import serving
 
 # Four blocks of two rows, the last of them empty, a stage that remembers, a row that is rejected,
 # and two exports.
@@ -71,6 +76,54 @@ def test_a_run_killed_at_a_named_place_goes_on_to_the_same_bytes(
     assert crashing.run(folder, *RUN, failpoint=f"{place}@{whole.visits[place]}=kill").code == -9
     assert crashing.run(folder, *RUN).code == 0
     assert files_of(folder / "run") == whole.files
+
+
+def test_a_killed_run_pays_again_for_one_batch_at_most(crashing: Crashing, tmp_path: Path) -> None:
+    """Needed are six calls. Each process is killed when it has paid for its second batch."""
+    with serving() as fake:
+        folder = tmp_path / "work"
+        model = f"{{server: '{fake.address}/v1', model: qwen3, batch: 2, tolerate: [seed]}}"
+        job = JOB.replace("rows: 4", "block: 2").replace("{model: scripted}", model)
+        folder.mkdir()
+        write(folder, {"job.yaml": job, "seeds.jsonl": SEEDS})
+        kills = 0
+        while (ended := crashing.run(folder, *RUN, failpoint="ledger.before_commit@2=kill")).code:
+            assert ended.code == -9, ended.err
+            kills += 1
+            assert kills < 9
+        asked = Counter(json.dumps(body["messages"]) for body in fake.requests)
+    questions = {text: times for text, times in asked.items() if "Ask about" in text}
+    assert len(questions) == 6
+    assert kills >= 2
+    assert 6 + kills <= sum(questions.values()) <= 6 + 2 * kills
+    assert (folder / "run/rows.jsonl").read_bytes().count(b"\n") == 6
+
+
+ON_A_SMALL_DISK = """
+mount -t tmpfs -o size=256k none disk || exit 99
+"$@" run job.yaml --out disk/run 2> said; echo $? > code
+mount -o remount,size=64m "$PWD/disk" || exit 98
+"$@" resume disk/run && cp -r disk/run run
+"""
+
+
+@pytest.mark.slow
+def test_a_run_on_a_disk_of_256_kib_is_told_and_goes_on_with_room(
+    crashing: Crashing, tmp_path: Path
+) -> None:
+    apart = ["unshare", "--mount"]
+    if shutil.which("unshare") is None or subprocess.run([*apart, "true"], check=False).returncode:
+        pytest.skip("only the superuser of this machine can mount a small disk")
+    seeds = "".join(json.dumps({"topic": f"{n} " + "word " * 900}) + "\n" for n in range(100))
+    write(tmp_path, {"job.yaml": TASK, "seeds.jsonl": seeds})
+    (tmp_path / "disk").mkdir()
+    command = [*apart, "sh", "-c", ON_A_SMALL_DISK, "sh", sys.executable]
+    command.append(str(REPOSITORY / "run_pipeline.py"))
+    assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True).returncode == 0
+    assert (tmp_path / "code").read_text() == "8\n"
+    assert_line((tmp_path / "said").read_text(), "...: cannot be written: No space left...")
+    assert crashing.run(tmp_path, "run", "job.yaml", "--out", "disk/whole").code == 0
+    assert files_of(tmp_path / "run") == files_of(tmp_path / "disk/whole")
 
 
 FULL = [(name, "enospc") for name in NAMES]

@@ -5,12 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fakes import FakeContext, outcomes, row
 
 from pipelines.job import load_job
 from pipelines.launch import Options, launch
 from pipelines.rows import Rejection, Row
+from pipelines.stages.searching import cosine
 from pipelines.stages.similarity import Similarity
 from prompts.errors import UsageError
 
@@ -81,3 +83,10 @@ def test_paraphrases_are_nearer_than_other_sentences(tmp_path: Path) -> None:
     launch(load_job(tmp_path / "job.yaml"), tmp_path / "run", Options())
     rows = (tmp_path / "run/rows.jsonl").read_text().splitlines()
     assert [json.loads(line)["data"]["other"] for line in rows] == ["Someone is playing guitar."]
+
+
+def test_a_text_kept_in_half_precision_is_no_more_than_equal_to_itself() -> None:
+    long = np.full(3, 0.57763671875, np.float32)  # 1/sqrt(3) in half precision, rounded up
+    assert float(long @ long) > 1
+    assert cosine(long, long) == 1.0
+    assert cosine(long, -long) == -1.0

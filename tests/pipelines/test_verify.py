@@ -225,17 +225,39 @@ def test_another_environment_is_told_before_anything_is_compared(run: Path) -> N
     assert ended.err.count("\n") == 1
 
 
-def test_going_on_in_another_environment_is_told(run: Path) -> None:
-    resume = ("resume", "run", "--ledger", "ledger.sqlite")
+RESUME = ("resume", "run", "--ledger", "ledger.sqlite")
+
+
+def test_going_on_with_another_package_is_told(run: Path) -> None:
     (run / "manifest.json").unlink()
-    assert "warning" not in textmill(run.parent, *resume).err
-    edit_json(run / ".environment", lambda e: e["versions"].update(torch="1.0"))
-    assert "warning" not in textmill(run.parent, *resume).err, "it is finished"
+    assert "warning" not in textmill(run.parent, *RESUME).err
+    edit_json(run / ".environment", lambda e: e["versions"].update(pydantic="1.0"))
+    assert "warning" not in textmill(run.parent, *RESUME).err, "it is finished"
     (run / "manifest.json").unlink()
-    ended = textmill(run.parent, *resume)
+    ended = textmill(run.parent, *RESUME)
     assert ended.code == 0
-    assert ended.err.startswith("warning: begun with torch 1.0, now ")
+    assert ended.err.startswith("warning: begun with pydantic 1.0, now ")
     assert ": what is made now may differ in its bytes\n" in ended.err
+    assert "changed" not in json.loads((run / "manifest.json").read_text())
+
+
+def test_a_run_that_went_on_with_another_torch_says_so_for_ever(run: Path) -> None:
+    (run / "manifest.json").unlink()
+    torch = json.loads((run / ".environment").read_text())["versions"]["torch"]
+    edit_json(run / ".environment", lambda e: e["versions"].update(torch="1.0"))
+    ended = textmill(run.parent, *RESUME, "--allow-changes")
+    assert ended.code == 0
+    change = f"torch 1.0, now {torch}"
+    assert ended.err.startswith(f"warning: begun with {change}: ")
+    told = f"This run went on in another environment ({change}), so another one may end elsewhere"
+    assert told in (run / "dataset/README.md").read_text()
+    edit_json(
+        run / ".environment", lambda e: e["versions"].update(torch=torch)
+    )  # back where it was
+    (run / "manifest.json").unlink()
+    assert textmill(run.parent, *RESUME).code == 0
+    assert json.loads((run / "manifest.json").read_text())["changed"] == [change]
+    assert f"made with {change}: " in textmill(run.parent, *VERIFY).err
 
 
 def drawn(number: int) -> Drawn:

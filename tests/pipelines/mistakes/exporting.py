@@ -2,10 +2,19 @@
 
 from mistakes.cases import Case, changed, from_job
 from mistakes.resuming import EXPORT, damaged, refused
-from mistakes.worlds import hub
+from mistakes.worlds import finished, hub
 
 PUSH = ("push", "run", "--to", "ada/tiny")
 REFUSED = {"error": "You have no right to create a dataset"}
+
+
+def _unfit(line: str, *values: str) -> Case:
+    """Values of a column that a file with types cannot hold, which is found when it is written."""
+    seeds = "".join(f'{{"topic": "t", "v": {value}}}\n' for value in values)
+    words = ("export", "run", "--format", "parquet", "--out", "x")
+    job = changed("rows: 4\n", "")
+    return Case(line, words=words, job=job, files={"seeds.jsonl": seeds}, world=finished())
+
 
 EXPORTS = {
     "unknown": from_job(
@@ -27,6 +36,16 @@ EXPORTS = {
         "job.yaml:15: exports.0.columns: unknown column 'questoin'; "
         "fix: write 'question' (known: question, topic)",
         changed("kind: jsonl", "kind: jsonl, columns: [questoin]"),
+    ),
+    "column of two types": _unfit(
+        "--set columns: column 'v' holds text in row ... and whole numbers before it; fix: ...",
+        "1",
+        '"x"',
+    ),
+    "number of 71 bits": _unfit(
+        "--set columns: column 'v' holds a whole number of 71 bits in row ...; fix: ...",
+        "1",
+        str(2**70),
     ),
     "target exists": damaged(
         "x: exists already; fix: choose another folder, or replace it with --overwrite",

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mistakes.cases import FIND_PATH, RESUME, RUN, Case, write
 from mistakes.documents import rights_of_others
@@ -41,6 +42,14 @@ def write_header(run: Path, **changes: object) -> None:
     record = {**json.loads(first[9:]), **changes}
     body = json.dumps(record, sort_keys=True, separators=(",", ":"))
     path.write_bytes(f"{zlib.crc32(body.encode()):08x} {body}\n".encode() + rest)
+
+
+def begun_elsewhere(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Make the run one that is not finished and was begun in another environment."""
+    began = json.loads((run / ".environment").read_text())
+    change(began)
+    (run / ".environment").write_text(json.dumps(began))
+    (run / "manifest.json").unlink()
 
 
 def damaged(
@@ -134,6 +143,18 @@ RESUMING = {
         "run: the run is not finished; fix: go on with it first: python run_pipeline.py resume run",
         lambda run: (run / "manifest.json").unlink(),
         EXPORT,
+        2,
+    ),
+    "another torch": damaged(
+        "run: begun with torch 1.0, now ...: what is made now may differ in its bytes; "
+        "fix: go on where it began, or give --allow-changes",
+        lambda run: begun_elsewhere(run, lambda began: began["versions"].update(torch="1.0")),
+        code=2,
+    ),
+    "another class of processor": damaged(
+        "run: begun with machine z80, now ...; fix: ...",
+        lambda run: begun_elsewhere(run, lambda began: began.update(machine="z80")),
+        RUN,
         2,
     ),
     "another process writes it": Case(
