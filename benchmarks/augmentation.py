@@ -211,7 +211,7 @@ def paraphrase(places: Places, count: int = 300) -> Figures:
     texts = dict.fromkeys(a for a, _, _ in mrpc(places.data) if 8 <= len(a.split()) <= 24)
     rows = [{"text": text} for text in list(texts)[:count]]
     stage: Row = {"kind": "paraphrase", "model": "writer", "field": "text", "decoding": SAMPLE,
-             "variants": 3, "attempts": 1, "gates": {"entities": True}}  # fmt: skip
+             "variants": 5, "attempts": 1, "gates": {"entities": True}}  # fmt: skip
     made = made_by(places, rows, [stage])
     yield from outcome("paraphrase", made, len(rows))
     yield "paraphrase: variants that change a number", f"{sum(map(_changes_number, pairs(made)))}"
