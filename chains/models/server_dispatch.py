@@ -105,7 +105,7 @@ class Dispatch:
         """
         work = _Work(bodies, self._most)
         try:
-            while work.goes_on():
+            while work.goes_on() or work.finished:  # the last may come while others are handed on
                 with self._changed:
                     self._wait(work)
                     finished = work.hand_over()

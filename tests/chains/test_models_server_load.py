@@ -141,6 +141,19 @@ def test_the_server_is_kept_busy_while_the_caller_writes_down_what_it_got() -> N
     assert 8 < meanwhile <= AHEAD * 8 + 8
 
 
+def test_replies_that_come_while_the_caller_writes_are_handed_over_at_last() -> None:
+    with slow(latency=0.0, limit=64) as server:
+        model = open_server(ModelSpec(server=server.address, model="m", batch=8))
+        found = []
+        try:
+            for finished in model.answer(calls(20)):
+                found += finished
+                time.sleep(0.2)
+        finally:
+            model.close()
+    assert sorted(index for index, _ in found) == list(range(20))
+
+
 def test_the_last_calls_are_not_held_back_by_a_refusal_that_has_passed() -> None:
     spent = []
     with slow(latency=0.02, limit=1) as server:
