@@ -8,6 +8,7 @@ them only where the user allows it; other packages are told of.
 """
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,11 @@ def note_changes(path: Path) -> None:
 def allowed_changes(path: Path) -> list[str]:
     """The changes with which a run went on, in all processes together."""
     return [str(change) for change in _began(path).get(_ALLOWED, [])]
+
+
+def joint_changes(manifests: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The changes with which any of several runs went on, for the run that they become."""
+    return sorted({change for manifest in manifests for change in manifest.get("changed", [])})
 
 
 def _deciding_changes(path: Path) -> list[str]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.accounting import Funnel
+from pipelines.beginnings import joint_changes
 from pipelines.exporters.placing import place
 from pipelines.folder import FORMAT, Progress, RunFolder
 from pipelines.job import LoadedJob, build_job
@@ -316,7 +317,7 @@ def _wanted(parts: list[Part]) -> int | None:
 def _manifest(parts: list[Part], loaded: LoadedJob, progress: Progress) -> dict[str, Any]:
     job, counts = loaded.job, progress.counts
     manifests = [part.manifest for part in parts]
-    changed = sorted({change for m in manifests for change in m.get("changed", [])})
+    changed = joint_changes(manifests)
     return {
         "textmill": textmill_version(),
         "format": FORMAT,

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.accounting import Funnel
-from pipelines.beginnings import ENVIRONMENT
+from pipelines.beginnings import ENVIRONMENT, joint_changes
 from pipelines.exporters.placing import place
 from pipelines.files import write_atomically
 from pipelines.folder import Progress, RunFolder
@@ -305,8 +305,8 @@ def _manifest(
         for record in folder.read_progress()[0][1:]:
             usage.restore(record["state"].get(USAGE, []))
         manifest["usage"] = usage.report(job.models, progress.accepted)
-    if changed := {change for part in shards for change in part.manifest.get("changed", [])}:
-        manifest["changed"] = sorted(changed)
+    if changed := joint_changes(part.manifest for part in shards):
+        manifest["changed"] = changed
     if remembering(job):  # it cannot be made again by its job, and says so
         manifest["parts"] = [part.record() for part in shards]
     manifest["reports"] = run_reports(loaded, folder)

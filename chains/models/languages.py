@@ -1,7 +1,7 @@
 """The language codes of translators that know many: NLLB, M2M100, mBART-50.
 
-    set_languages(tokenizer, "eng_Latn", "fra_Latn")     # 256057: the code that begins every reply
-    tokenizer("A cat.")["input_ids"]                     # [256047, ...]: it begins with eng_Latn
+    forced_first(model, tokenizer, spec, folder)     # 256057: the code that begins every reply
+    tokenizer("A cat.")["input_ids"]                 # [256047, ...]: it begins with eng_Latn
 
 Which language such a model reads is a token of the prompt, and which one it writes the first token
 of the reply (the forced BOS token of transformers). Codes are those of the model's tokenizer:

@@ -1,6 +1,5 @@
 """Commands that take a job: run, resume, verify, preview, validate."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -75,8 +74,16 @@ def run(
         show_dry_run(loaded, out=out, ledger=ledger, as_json=as_json)
     else:
         share = Shard.parse(shard) if shard else None
-        options = Options(ledger, offline, workers, keep_going, share, batch_in, batch_out)
-        options = replace(options, allow_changes=allow_changes)
+        options = Options(
+            ledger,
+            offline,
+            workers,
+            keep_going,
+            share,
+            batch_in,
+            batch_out,
+            allow_changes=allow_changes,
+        )
         options = with_engine(options, engine, Cluster(address, actors, gpus, offline))
         run_job(loaded, options, out=out, as_json=as_json, hidden=no_progress)
 
@@ -106,8 +113,9 @@ def resume(
     from pipelines.ray.cluster import Cluster
 
     folder = find_run(run)
-    options = Options(ledger, offline, workers, keep_going, None, batch_in, batch_out)
-    options = replace(options, allow_changes=allow_changes)
+    options = Options(
+        ledger, offline, workers, keep_going, None, batch_in, batch_out, allow_changes=allow_changes
+    )
     options = with_engine(options, engine, Cluster(address, actors, gpus, offline))
     run_job(reopen(folder), options, out=folder.path, as_json=as_json, hidden=no_progress)
 
