@@ -157,9 +157,8 @@ def test_workers_reply_as_the_model_does_in_one_process(
     assert answers(pool, asked) == answers(alone, asked)
     mine = workers_of(os.getpid())
     assert len(mine) == 2
-    assert {path.name for path in plugins.glob("imported-*")} == {
-        f"imported-{pid}" for pid in (os.getpid(), *mine)
-    }
+    expected = {f"imported-{pid}" for pid in (os.getpid(), *mine)}
+    wait_until(lambda: expected <= {path.name for path in plugins.glob("imported-*")})
     assert pool.describe() == alone.describe()
     assert (pool.window, pool.fingerprint) == (alone.window, alone.fingerprint)
     assert pool.count_tokens(asked[1].messages) == alone.count_tokens(asked[1].messages)
