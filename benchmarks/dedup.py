@@ -2,6 +2,7 @@
 
     python -m benchmarks.dedup              # MinHash beside datasketch and rensa, 100,000 texts
     python -m benchmarks.dedup --million    # one million texts: time and peak memory
+    python -m benchmarks.dedup --crowds     # thousands of texts in one bucket
     python -m benchmarks.dedup --meaning FOLDER   # thresholds of semantic, on labelled pairs
 
 FOLDER has para_mrpc, para_stsb_multi and para_quora with the files of these sets.
@@ -180,6 +181,36 @@ def million() -> Iterator[tuple[str, str]]:
     yield "peak resident memory", f"{peak / 1024:,.0f} MiB, {before / 1024:,.0f} before the stage"
 
 
+def crowds() -> Iterator[tuple[str, str]]:
+    """CPU time a text where all texts share most of their words, which should stay about the same.
+
+    A beginning with random letters behind it, of which hardly any are alike; a frame of forty words
+    with seven others, of which all are; with six to nineteen others, of which most are.
+    """
+    draw = random.Random(5)
+    words = ["".join(draw.choices(SYLLABLES, k=draw.randint(1, 3))) for _ in range(400)]
+    frame = " ".join(draw.choices(words, k=40))
+
+    def end(least: int, most: int) -> str:
+        return f"{frame} {' '.join(draw.choices(words, k=draw.randint(least, most)))}"
+
+    kinds: dict[str, Callable[[], str]] = {
+        "a common beginning": lambda: frame[:75] + "".join(draw.choices("abcdefghij", k=30)),
+        "a frame and 7 words": lambda: end(7, 7),
+        "a frame and 6 to 19 words": lambda: end(6, 19),
+    }
+    for name, make in kinds.items():
+        texts = [make() for _ in range(10_000)]
+        for count in (2_500, 5_000, 10_000):
+            start = time.process_time()
+            rejected = with_textmill(texts[:count])
+            each = (time.process_time() - start) / count
+            yield (
+                f"{count:,} texts of {name}",
+                f"{each * 1e6:,.0f} us a text, {rejected:,} rejected",
+            )
+
+
 def meaning(folder: Path) -> Iterator[tuple[str, str]]:
     """Precision and recall of the cosine at thresholds, with the embedded embedder."""
     from chains.embedding import open_embedder
@@ -219,6 +250,8 @@ if __name__ == "__main__":
     parts = measure()
     if "--million" in sys.argv:
         parts = million()
+    elif "--crowds" in sys.argv:
+        parts = crowds()
     elif "--meaning" in sys.argv:
         parts = meaning(Path(sys.argv[-1]))
     for name, figure in parts:

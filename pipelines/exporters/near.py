@@ -21,12 +21,12 @@ from itertools import islice
 import numpy as np
 
 from pipelines.exporters.groups import Groups
-from pipelines.exporters.overlaps import Overlaps
 from pipelines.normalising import normalised
 from pipelines.rows import Row
 from pipelines.stages.dedup.index import Array
 from pipelines.stages.dedup.minhash import Hashing, chance_of_finding
-from pipelines.stages.dedup.shingling import jaccard, shingles
+from pipelines.stages.dedup.overlaps import Overlaps
+from pipelines.stages.dedup.shingling import jaccard, shingle_hashes, shingles
 
 LIKE = 0.8
 """The similarity from which on the card, the report and `evaluate` call texts nearly alike."""
@@ -171,10 +171,11 @@ class _Index:
         (largest, many), *_ = Counter(names).most_common()
         if many == len(crowd):
             return
-        overlaps = Overlaps([self._texts[number] for number in crowd], NGRAM, self._threshold)
+        hashes = hashed([self._texts[number] for number in crowd])
+        overlaps = Overlaps(hashes, self._threshold)
         labels = np.unique(names, return_inverse=True)[1]
         for place in [place for place, name in enumerate(names) if name != largest]:
-            found = overlaps.like(place)
+            _, found = overlaps.like([hashes[place]])
             while len(found := found[labels[found] != labels[place]]):
                 if self._compare(crowd[place], crowd[found[0]], groups):
                     labels[labels == labels[found[0]]] = labels[place]
@@ -216,6 +217,12 @@ def _connected(buckets: list[Array], texts: int) -> Iterator[list[int]]:
     for part in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
         if len(part) > 1:
             yield part.tolist()
+
+
+def hashed(texts: Sequence[str]) -> list[Array]:
+    """A hash of each different shingle of some texts, uint64 [shingles] for each."""
+    hashes, counts = shingle_hashes(texts, NGRAM, "chars")
+    return [np.unique(own) for own in np.split(hashes, np.cumsum(counts)[:-1])]
 
 
 def _hash(text: str) -> bytes:

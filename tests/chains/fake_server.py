@@ -18,6 +18,9 @@ class Server(ThreadingHTTPServer):
 
     request_queue_size = 256
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that gives up hangs up; say nothing."""
+
 
 class FakeServer:
     """What the server does and has seen.

@@ -57,10 +57,12 @@ def test_the_embedded_model_answers(embedded: Model) -> None:
     assert embedded.fingerprint == fingerprint(ModelSpec(model="embedded"))
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", pytest.param("float32", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("dtype", ["auto", pytest.param("float32", marks=pytest.mark.slow)])
 def test_no_batch_size_and_no_neighbour_changes_a_byte(embedded: Any, dtype: str) -> None:
     model: Any = embedded
     if dtype == "float32":
+        if embedded.describe()["dtype"] == dtype:
+            pytest.skip("the type that 'auto' is on this machine")
         model = open_model(ModelSpec(model="embedded", dtype="float32"))
     # Three prompts share the shape of 64 tokens, two that of 192, two that of 640.
     texts = ["Name a colour.", "Rain", "Hello!", "a " * 110, "b " * 140, "c " * 570, "d " * 590]
@@ -68,10 +70,10 @@ def test_no_batch_size_and_no_neighbour_changes_a_byte(embedded: Any, dtype: str
     settings: list[Decoding] = [sample, sample, Beam(max_tokens=5, num_beams=3)]
     calls = [call(text, settings[n % 3], seed=n) for n, text in enumerate(texts)]
     replies = []
-    for batch in (1, 3, 8, 16):
-        order = calls if batch != 8 else calls[::-1]
+    for batch in (1, 3, 16):
+        order = calls if batch != 3 else calls[::-1]
         found = answers(model.model_copy(update={"capacity": batch}), order)
-        replies.append(found if batch != 8 else found[::-1])
+        replies.append(found if batch != 3 else found[::-1])
     assert all(other == replies[0] for other in replies[1:])
     lengths = [found[0].prompt_tokens for found in replies[0]]
     assert [-(-length // 64) * 64 for length in lengths] == [64, 64, 64, 192, 192, 640, 640]

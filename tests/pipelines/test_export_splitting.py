@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from pipelines.exporters import HfDataset, near
 from pipelines.exporters.groups import Groups
 from pipelines.exporters.near import alike, unite_near_duplicates
-from pipelines.exporters.overlaps import Overlaps
 from pipelines.exporters.splits import assign_by_hash
 from pipelines.exporters.splitting import Division, Splitting
 from pipelines.rows import Row
+from pipelines.stages.dedup.overlaps import Overlaps
 from pipelines.stages.dedup.shingling import jaccard, shingles
 from prompts.errors import UsageError
 
@@ -149,10 +149,15 @@ def test_overlaps_give_the_texts_that_comparing_all_gives() -> None:
         "e\u0301" * 9,
     ]
     sets = [shingles(text, 5, "chars") for text in texts]
-    overlaps = Overlaps(texts, 5, 0.7)
-    for place, own in enumerate(sets):
-        like = [n for n, other in enumerate(sets) if n != place and jaccard(own, other) >= 0.7]
-        assert overlaps.like(place).tolist() == like
+    hashes = near.hashed(texts)
+    like = [
+        (place, other)
+        for place, own in enumerate(sets)
+        for other, its in enumerate(sets)
+        if jaccard(own, its) >= 0.7
+    ]
+    found = Overlaps(hashes, 0.7).like(hashes)
+    assert list(zip(*(column.tolist() for column in found), strict=True)) == like
 
 
 def test_a_crowd_just_under_the_threshold_is_hardly_compared(

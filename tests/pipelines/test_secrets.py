@@ -7,6 +7,7 @@ import pytest
 from command_line import Ended, textmill
 from mistakes import RESUME, RUN, SEEDS, changed, write
 
+from chains.models import server_pace
 from tests.chains.fake_server import GOOD_KEY, FakeServer, completion, serving
 
 COMMANDS = (
@@ -24,6 +25,7 @@ COMMANDS = (
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
     """A server that lets in who has the key, and a job that names it by its variable."""
     monkeypatch.setenv("TEXTMILL_CANARY", GOOD_KEY)
+    monkeypatch.setattr(server_pace, "LONGEST_PAUSE", 0.01)  # seconds between tries
     with serving() as server:
         server.needs_key = True
         address = f"{server.address}/v1"

@@ -14,7 +14,9 @@ from pipelines.normalising import normalised
 from pipelines.rows import Outcome, Rejection, Row
 from pipelines.stages import STAGES, Dedup
 from pipelines.stages.dedup import minhash, seen
+from pipelines.stages.dedup.index import Array
 from pipelines.stages.dedup.shingling import jaccard, shingles
+from pipelines.stages.dedup.sketches import Sketch, Sketches
 from pipelines.stages.dedup.stage import THRESHOLDS
 from prompts.errors import UsageError
 
@@ -260,6 +262,50 @@ def test_a_crowd_costs_each_row_about_the_same(monkeypatch: pytest.MonkeyPatch) 
     assert 1 <= compared <= 2_000  # all with all would be two million
 
 
+def of_one_frame(count: int, seed: int) -> list[str]:
+    """Texts of a template of forty words, which differ in six to nineteen at its end."""
+    draw = random.Random(seed)
+    words = ["".join(draw.choices("abcdefghij", k=draw.randint(2, 8))) for _ in range(300)]
+    frame = " ".join(draw.choices(words, k=40))
+    return [
+        f"{frame} {' '.join(draw.choices(words, k=draw.randrange(6, 20)))}" for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("block", [5, 300])
+def test_texts_of_one_template_are_decided_as_by_comparing_all(block: int) -> None:
+    texts = of_one_frame(300, seed=8)
+    stage = Dedup(field="text", threshold=0.72)
+    context = FakeContext(stage)
+    rows = rows_of(texts)
+    found = [
+        outcome
+        for start in range(0, len(rows), block)
+        for outcome in stage.run(iter(rows[start : start + block]), context)  # type: ignore[arg-type]
+    ]
+    expected = twins_by_brute_force(stage, texts)
+    assert twins(found) == expected
+    assert 30 < expected.count(None) < 270
+
+
+@pytest.mark.parametrize("threshold", [0.6, 0.95])
+def test_hardly_any_pairs_of_a_crowd_are_looked_at(
+    threshold: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether all are alike or none is; all pairs of the block would be half a million."""
+    looked_at = 0
+    reaching = Sketches.reaching
+
+    def counting(self: Sketches, batch: Sketch, places: Array, *rest: Any) -> Array:
+        nonlocal looked_at
+        looked_at += len(places)
+        return reaching(self, batch, places, *rest)
+
+    monkeypatch.setattr(Sketches, "reaching", counting)
+    outcomes(Dedup(field="text", threshold=threshold), rows_of(of_one_frame(1_000, seed=9)))
+    assert looked_at <= 1_000 * minhash.FEW
+
+
 def test_memory_stays_modest() -> None:
     texts = sentences_with_edits(8_000, seed=5)
     stage = Dedup(field="text")
@@ -307,7 +353,9 @@ def test_how_many_rows_memory_lets_decide_together_decides_nothing(
     together = []
     opened, keep = FakeContext(stage), seen.Seen._decide
     monkeypatch.setattr(
-        seen.Seen, "_decide", lambda self, read: together.append(len(read)) or keep(self, read)
+        seen.Seen,
+        "_decide",
+        lambda self, read, this: together.append(len(read)) or keep(self, read, this),
     )
     assert twins(outcomes(stage, rows_of(texts), opened)) == whole
     assert sum(together) == len(texts)

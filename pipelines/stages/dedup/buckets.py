@@ -53,6 +53,25 @@ class Spans(NamedTuple):
         """The texts at some places of the level, int64; ascending within a span."""
         return (self.entries[places] & _NUMBER).astype(np.int64) + self.base
 
+    def having(self, queries: Array, numbers: Array) -> Array:
+        """Which pairs of a query and a text have the text in one of the query's spans, bool [n].
+
+        The spans ascend by their query.
+        """
+        low = numbers - self.base
+        there = np.zeros(len(numbers), dtype=bool)
+        left = np.flatnonzero((low >= 0) & (low <= int(_NUMBER)))
+        span, end = (np.searchsorted(self.query, queries, side) for side in ("left", "right"))
+        while len(left := left[span[left] < end[left]]):  # a span of each a time
+            keys = self.entries[self.first[span[left]]] & _KEY
+            wanted = keys | low[left].astype(np.uint64)
+            place = np.minimum(np.searchsorted(self.entries, wanted), len(self.entries) - 1)
+            hit = self.entries[place] == wanted
+            there[left[hit]] = True
+            span[left] += 1
+            left = left[~hit]
+        return there
+
 
 class Level(NamedTuple):
     """Entries that were sorted together; `base` and `last` are their least and greatest number."""

@@ -1,30 +1,33 @@
-"""Texts in crowded buckets: thousands that share a long beginning, few of them alike enough.
+"""Texts in crowded buckets: thousands that share most of their words, few of them alike enough.
 
-Comparing each with all others would be quadratic. Two texts of similarity s or more share one of
-the first `n - ceil(s n) + 1` of their n shingles, in whatever order these are taken (prefix
-filtering; Chaudhuri et al. 2006). With the rarest first, the beginning that all share comes last,
-and hardly any pair is left. The result is the same as that of comparing all.
+Comparing a text with each of them would be dear. What it has in common with all is counted at once
+(`overlaps.py`); of what can be alike by that, what shares a bucket is left. The result is the same
+as that of looking at all texts of its buckets.
 """
 
-import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from pipelines.stages.dedup.buckets import Spans
 from pipelines.stages.dedup.index import NOBODY, Array, grown
+from pipelines.stages.dedup.overlaps import Overlaps
 from pipelines.stages.dedup.sketches import Sketches
 
-_SLACK = 1e-9
-_VALUES = 1 << 16
+
+class Level(NamedTuple):
+    """Texts that were indexed together, and their index."""
+
+    numbers: Array
+    overlaps: Overlaps
 
 
 class Crowd:
-    """The texts that were seen in crowded buckets, by their rarest shingles.
+    """The texts that were seen in crowded buckets.
 
     Args:
-        sketches: Of all texts; 16 bits of a hash stand for a shingle, so that a pair may be found
-            for nothing, and none is missed.
+        sketches: Of all texts.
         threshold: The least similarity of texts that are alike.
     """
 
@@ -33,56 +36,44 @@ class Crowd:
         self._threshold = threshold
         self._entered: set[tuple[int, int]] = set()
         self._inside = np.zeros(1, dtype=bool)
-        self._members: list[int] = []
-        self._ordered = 0
-        self._rank = np.zeros(_VALUES, dtype=np.int64)
-        self._postings: dict[int, list[int]] = {}
+        self._levels: list[Level] = []
 
-    def alike(self, sketch: Array, found: Sequence[Spans]) -> Array:
-        """Of the texts in some buckets, those that may be like the one with that sketch."""
-        buckets = [
-            (spans.level, first, spans.numbers(slice(first, last)))
-            for spans in found
-            for first, last in zip(spans.first.tolist(), spans.last.tolist(), strict=True)
-        ]
-        for level, first, numbers in buckets:
-            if (level, first) not in self._entered:
-                self._entered.add((level, first))
-                self._enter(numbers)
-        likely = {n for bits in self._prefix(sketch) for n in self._postings.get(bits, ())}
-        if not likely:
-            return NOBODY
-        candidates = np.array(sorted(likely))
-        shared = np.zeros(len(candidates), dtype=bool)
-        for _, _, numbers in buckets:  # ascending
-            place = np.minimum(np.searchsorted(numbers, candidates), len(numbers) - 1)
-            shared |= numbers[place] == candidates
-        return candidates[shared]
+    def alike(self, texts: Sequence[Array], found: Sequence[Spans]) -> tuple[Array, Array]:
+        """Pairs of a text and one in its buckets that may be alike.
+
+        Args:
+            texts: Their sketches.
+            found: Their buckets; `query` is the place in `texts`, ascending.
+
+        Returns:
+            Places in `texts`, int64 [pairs], and numbers of known texts.
+        """
+        self._enter_new(found)
+        parts = [(NOBODY, NOBODY)]
+        for numbers, overlaps in self._levels:
+            places, others = overlaps.like(texts)
+            parts.append((places, numbers[others]))
+        places, others = (np.concatenate(column) for column in zip(*parts, strict=True))
+        shared = np.zeros(len(places), dtype=bool)
+        for spans in found:
+            shared |= spans.having(places, others)
+        return places[shared], others[shared]
+
+    def _enter_new(self, found: Sequence[Spans]) -> None:
+        """Index the texts of buckets that were not seen before."""
+        for spans in found:
+            for first, last in zip(spans.first.tolist(), spans.last.tolist(), strict=True):
+                if (spans.level, first) not in self._entered:
+                    self._entered.add((spans.level, first))
+                    self._enter(spans.numbers(slice(first, last)))
 
     def _enter(self, numbers: Array) -> None:
         self._inside = grown(self._inside, int(numbers.max()) + 1)
-        new = numbers[~self._inside[numbers]].tolist()
-        self._inside[new] = True
-        self._members += new
-        if len(self._members) > 2 * self._ordered:
-            self._order()
-            new = self._members
-        for number in new:
-            for bits in self._prefix(self._sketches.of(number)):
-                self._postings.setdefault(bits, []).append(number)
-
-    def _order(self) -> None:
-        """Rank the shingles anew by how many of the members have them."""
-        bits = np.concatenate([self._sketches.of(number) for number in self._members])
-        self._rank[np.argsort(np.bincount(bits, minlength=_VALUES), kind="stable")] = np.arange(
-            _VALUES
-        )
-        self._ordered = len(self._members)
-        self._postings.clear()
-
-    def _prefix(self, sketch: Array) -> list[int]:
-        """The rarest shingles, of which any text that is like this one has one."""
-        least = math.ceil(self._threshold * len(sketch) - _SLACK)
-        rarest = np.argsort(self._rank[sketch], kind="stable")[: len(sketch) - least + 1]
-        bits: list[int] = np.unique(sketch[rarest]).tolist()
-        return bits
+        numbers = numbers[~self._inside[numbers]]
+        if not len(numbers):
+            return
+        self._inside[numbers] = True
+        while self._levels and len(self._levels[-1].numbers) < 2 * len(numbers):
+            numbers = np.concatenate([self._levels.pop().numbers, numbers])
+        sketches = [self._sketches.of(number) for number in numbers.tolist()]
+        self._levels.append(Level(numbers, Overlaps(sketches, self._threshold)))

@@ -21,6 +21,10 @@ Array = np.ndarray[Any, np.dtype[Any]]
 NOBODY: Array = np.zeros(0, dtype=np.int64)
 
 
+class CrowdedError(Exception):
+    """Too many of some texts look alike for all to be decided together; fewer can be."""
+
+
 class Index(Protocol):
     """Known texts, numbered 0, 1, 2 ... as they are added."""
 
@@ -36,6 +40,9 @@ class Index(Protocol):
         Args:
             batch: What was read.
             earlier: The batch itself is what is known: only texts before the text's own place.
+
+        Raises:
+            CrowdedError: The batch is too large for that; never where it is a single text.
         """
 
     def evidence(self, batch: Any, place: int, number: int) -> dict[str, JSON] | None:

@@ -17,13 +17,21 @@ import numpy as np
 from pipelines.rows import JSON
 from pipelines.stages.dedup.buckets import Buckets, Spans, pairs
 from pipelines.stages.dedup.crowd import Crowd
-from pipelines.stages.dedup.index import Array, by_place, ranges, together, unique_pairs
+from pipelines.stages.dedup.index import (
+    Array,
+    CrowdedError,
+    by_place,
+    ranges,
+    together,
+    unique_pairs,
+)
 from pipelines.stages.dedup.shingling import Unit, jaccard, mix, shingle_hashes, shingles
 from pipelines.stages.dedup.sketches import Sketch, Sketches, sketched
 
 PART = 24_000  # letters hashed at once: arrays of 188 KiB, of which some stay in the cache
 ROUNDS = 8  # of hashing, before what short texts lack is computed outright
 CROWDED = 512  # texts in the buckets of one text from which on another way of finding is quicker
+FEW = 128  # texts of which all pairs may be looked at
 _TEXTS = 1 << 14  # hashed at once at most, since a text's number shares 64 bits with its hashes
 _HALF = np.uint64(32)
 _ROUND = np.uint32(5)  # bits before a value that hold its round
@@ -166,7 +174,11 @@ class MinHash:
         return self._hashing.read(texts)
 
     def known(self, batch: Batch, *, earlier: bool = False) -> list[Array]:
-        """Texts in a common bucket whose similarity can reach the threshold, by their sketches."""
+        """Texts in a common bucket whose similarity can reach the threshold, by their sketches.
+
+        Raises:
+            CrowdedError: More than 128 texts are known `earlier`, and most share buckets with many.
+        """
         count = len(batch.texts)
         owners = np.repeat(np.arange(count), self._hashing.bands)
         # What is alone in the batch has no earlier ones there.
@@ -175,12 +187,16 @@ class MinHash:
         for spans in found:
             weights = spans.last - spans.first
             sizes += np.bincount(owners[spans.query], weights=weights, minlength=count)
-        crowded = sizes > CROWDED
+        if earlier and count > FEW and sizes.mean() > CROWDED:
+            raise CrowdedError
+        crowded = (sizes > CROWDED) & (not earlier)
         parts = [pairs(spans.at(~crowded[owners[spans.query]]), owners) for spans in found]
-        parts += self._in_crowds(batch, np.flatnonzero(crowded).tolist(), found)
         places, numbers = unique_pairs(*together(parts, earlier=earlier))
         likely = self._sketches.reaching(batch.sketch, places, numbers, self._threshold)
-        return by_place(places[likely], numbers[likely], count)
+        parts = [(places[likely], numbers[likely])]
+        if crowded.any():
+            parts.append(self._in_crowds(batch, np.flatnonzero(crowded), found))
+        return by_place(*together(parts, earlier=False), count)
 
     def evidence(self, batch: Batch, place: int, number: int) -> dict[str, JSON] | None:
         """The true similarity."""
@@ -204,20 +220,14 @@ class MinHash:
         """An empty one with the same hash functions."""
         return type(self)(self._threshold, self._hashing)
 
-    def _in_crowds(
-        self, batch: Batch, places: list[int], found: list[Spans]
-    ) -> list[tuple[Array, Array]]:
-        """Pairs of texts that have crowded buckets, `places`."""
-        if not places:
-            return []
-        bands = self._hashing.bands
-        parts = []
-        own = dict(zip(places, batch.sketch.split(places), strict=True))
-        found = [spans.at(np.argsort(spans.query // bands, kind="stable")) for spans in found]
-        owners = [spans.query // bands for spans in found]
-        for place in places:
-            ends = [np.searchsorted(owner, [place, place + 1]).tolist() for owner in owners]
-            mine = [s.at(slice(a, b)) for s, (a, b) in zip(found, ends, strict=True)]
-            numbers = self._crowd.alike(own[place], mine)
-            parts.append((np.full(len(numbers), place), numbers))
-        return parts
+    def _in_crowds(self, batch: Batch, places: Array, found: list[Spans]) -> tuple[Array, Array]:
+        """Pairs of texts that have crowded buckets, `places`, and known ones."""
+        buckets = []
+        for spans in found:
+            owners = spans.query // self._hashing.bands
+            order = np.argsort(owners, kind="stable")
+            order = order[np.isin(owners[order], places)]
+            own = np.searchsorted(places, owners[order])
+            buckets.append(spans.at(order)._replace(query=own))
+        texts, numbers = self._crowd.alike(batch.sketch.split(places), buckets)
+        return places[texts], numbers

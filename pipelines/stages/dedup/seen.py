@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.rows import JSON, Fault, Row
 from pipelines.stages.base import Context
-from pipelines.stages.dedup.index import Array, Index
+from pipelines.stages.dedup.index import Array, CrowdedError, Index
 
 if TYPE_CHECKING:
     from pipelines.stages.dedup.stage import Dedup
@@ -115,6 +115,7 @@ class Seen:
         self._restored: list[Known] = []
         self._fresh: list[Known] = []
         self._pools: list[Pool] = []  # of the sets, then of the rows
+        self._most = TOGETHER  # rows decided together
 
     def additions(self) -> list[JSON]:
         """The texts kept since the last call, each as [id, family, text, of]."""
@@ -148,27 +149,31 @@ class Seen:
         read = [(row, self._stage.items(row)) for row in rows]
         while read:
             now = self._at_once(read)
-            yield from self._decide(read[:now])
+            try:
+                this = self._round(read[:now])
+            except CrowdedError:
+                self._most = now // 2
+                continue
+            yield from self._decide(read[:now], this)
+            self._most = min(TOGETHER, 2 * self._most)
             read = read[now:]
 
     def _at_once(self, read: Sequence[Read]) -> int:
         """How many of the rows are decided together: what the index has room for, and memory."""
         room = self._pools[-1].index.room()
         texts = size = 0
-        for now, (_, items) in enumerate(read):
+        for now, (_, items) in enumerate(read[: self._most]):
             texts += len(items)
             for item in items:
                 size += len(item.text) if isinstance(item, Known) else 0
             if now and ((room is not None and texts > room) or size > LETTERS):
                 return now
-        return len(read)
+        return min(self._most, len(read))
 
-    def _decide(self, read: Sequence[Read]) -> Iterator[Verdict]:
-        texts = [item.text for _, items in read for item in items if isinstance(item, Known)]
-        if not texts:  # no row has the column
+    def _decide(self, read: Sequence[Read], this: Round | None) -> Iterator[Verdict]:
+        if this is None:
             yield from (Verdict(row, fault) for row, [fault] in read if isinstance(fault, Fault))
             return
-        this = self._round(list(dict.fromkeys(texts)))
         for row, items in read:
             fault = None
             for item in items:
@@ -178,7 +183,12 @@ class Seen:
         self._pools[-1].add(this.batch, [place for place, _ in this.order], kept)
         self._fresh += kept
 
-    def _round(self, texts: list[str]) -> Round:
+    def _round(self, read: Sequence[Read]) -> Round | None:
+        """What the rows are compared by; None where none has the column."""
+        items = (item for _, items in read for item in items)
+        texts = list(dict.fromkeys(item.text for item in items if isinstance(item, Known)))
+        if not texts:
+            return None
         own = self._pools[-1].index
         batch = own.read(texts)
         beside = own.fresh()

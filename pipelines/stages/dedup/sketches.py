@@ -44,7 +44,7 @@ class Sketch(NamedTuple):
         counts = self.counts[chosen]
         return Sketch(self.bits[ranges(starts[chosen], counts)], counts, self.maps[chosen])
 
-    def split(self, places: Sequence[int]) -> list[Array]:
+    def split(self, places: Sequence[int] | Array) -> list[Array]:
         """Those of some of the texts, one array each."""
         some = self.some(places)
         return np.split(some.bits, np.cumsum(some.counts)[:-1])

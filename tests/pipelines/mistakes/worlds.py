@@ -9,6 +9,7 @@ import pytest
 from command_line import textmill
 from fake_hub import TOKEN, Answer, served
 
+from chains.models import server_pace
 from mistakes.cases import RUN, Case, write
 from tests.chains.fake_server import FakeServer, serving
 from tests.fake_site import Route, site
@@ -59,7 +60,8 @@ def server(configure: Callable[[FakeServer], object]) -> World:
 
     @contextmanager
     def world(case: Case, folder: Path) -> Iterator[str]:
-        with serving() as fake:
+        with serving() as fake, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(server_pace, "LONGEST_PAUSE", 0.01)  # seconds between tries
             configure(fake)
             address = fake.address.partition("://")[2]
             write(folder, case.all_files(address))
