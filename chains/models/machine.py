@@ -1,18 +1,24 @@
-"""What this machine offers, found out without importing torch: device, number type, free memory.
+"""What this machine offers: device, number type, free memory.
 
 device = resolve_device("auto")              # "cpu" or "cuda"
 resolve_dtype("auto", device)                # "bfloat16" where the hardware has it
+
+Torch, which takes seconds to import, is asked only where there is a GPU.
 """
 
 import ctypes
 import importlib.util
+import logging
 import os
 import platform
 import re
+import warnings
 from functools import cache
 from pathlib import Path
 
 from prompts.errors import ModelError
+
+logger = logging.getLogger("textmill.models")
 
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 """Processor flags (x86, x86, Arm) of instructions that multiply bfloat16."""
@@ -26,20 +32,23 @@ _MOST = 32 * 2**20  # bytes, the most that every glibc takes; larger blocks stil
 
 
 def resolve_device(wanted: str) -> str:
-    """`cpu` or `cuda`, for `auto`, `cpu` or `cuda`.
+    """`cpu` or `cuda`, for `auto` or either; `auto` does without a GPU that torch cannot use.
 
     Raises:
-        ModelError: `cuda` is asked for and there is none.
+        ModelError: `cuda` is asked for and there is none, or torch cannot use it.
     """
     if wanted == "cpu":
         return "cpu"
     found = _cuda_capability() is not None
-    if wanted == "cuda" and not found:
-        problem = (
-            "device 'cuda' is asked for, and no CUDA device or no CUDA build of torch is there"
-        )
-        raise ModelError(problem, fix="write 'device: cpu', or install a CUDA build of torch")
-    return "cuda" if found else "cpu"
+    if found and not _flaw_of_cuda():
+        return "cuda"
+    if wanted == "cuda":
+        flaw = "no CUDA device or no CUDA build of torch is there"
+        flaw = f"torch cannot use the GPU: {_flaw_of_cuda()}" if found else flaw
+        fix = "mend the GPU's driver" if found else "install a CUDA build of torch"
+        problem = f"device 'cuda' is asked for, and {flaw}"
+        raise ModelError(problem, fix=f"write 'device: cpu', or {fix}")
+    return "cpu"
 
 
 def resolve_dtype(wanted: str, device: str) -> str:
@@ -50,6 +59,15 @@ def resolve_dtype(wanted: str, device: str) -> str:
         capability = _cuda_capability()
         return "bfloat16" if capability is not None and capability >= _AMPERE else "float32"
     return "bfloat16" if _cpu_flags() & BFLOAT16_FLAGS else "float32"
+
+
+def visible_gpus() -> list[str]:
+    """The CUDA devices that torch can use, as CUDA_VISIBLE_DEVICES names them."""
+    import torch
+
+    count = torch.cuda.device_count()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return [str(n) for n in range(count)] if named is None else named.split(",")[:count]
 
 
 def free_memory() -> int | None:
@@ -98,6 +116,25 @@ def _cuda_capability() -> int | None:
     driver.cuDeviceGet(ctypes.byref(device), 0)
     driver.cuDeviceGetAttribute(ctypes.byref(major), _CAPABILITY_MAJOR, device)
     return major.value
+
+
+@cache
+def _flaw_of_cuda() -> str:
+    """Why torch cannot use the GPU that is there, which is told once; empty where it can."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            import torch
+
+            if torch.cuda.is_available():
+                return ""
+            # Such as a driver that is too old, which is a warning to torch.
+            flaw = str(told[-1].message) if told else "it finds none"
+        except (OSError, RuntimeError, AssertionError) as exc:
+            flaw = str(exc)
+    flaw = (flaw.strip() or "unknown").splitlines()[0][:200]
+    logger.warning("models run on the CPU: torch cannot use the GPU: %s", flaw)
+    return flaw
 
 
 def _torch_is_built_for_cuda() -> bool:

@@ -39,6 +39,7 @@ class Order(NamedTuple):
         plugins: Modules to import first: strategies of calls may come from them.
         threads: For arithmetic.
         loud: Whether it may warn; what the first one says need not be said again.
+        gpu: The one GPU that it sees, as CUDA_VISIBLE_DEVICES names it; empty on the CPU.
     """
 
     spec: ModelSpec
@@ -46,6 +47,7 @@ class Order(NamedTuple):
     plugins: tuple[str, ...]
     threads: int
     loud: bool
+    gpu: str = ""
 
 
 @dataclass
@@ -70,6 +72,7 @@ class Worker:
         piece: What it works on.
         order: The piece's indices as they were sent.
         count: Its answer to the last `count`.
+        gpu: The GPU that it alone sees, if any.
     """
 
     def __init__(self, order: Order) -> None:
@@ -87,6 +90,7 @@ class Worker:
         self.piece: Piece | None = None
         self.order: list[int] = []
         self.count = 0
+        self.gpu = order.gpu
 
     def ask(self, kind: str, content: Any) -> None:
         """Send a request; the answer is received from `connection`."""
@@ -133,6 +137,8 @@ def portable(exc: Exception) -> Exception:
 
 
 def _opened(order: Order) -> Model:
+    if order.gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = order.gpu  # which torch reads when it first asks
     import torch
 
     from chains.models.opening import open_local

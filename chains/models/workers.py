@@ -5,7 +5,8 @@
         ...
     pool.close()
 
-A reply depends on its call alone, so neither who answers it nor when can change a byte.
+A reply depends on its call alone, so neither who answers it nor when can change a byte. On the CPU
+workers share out the cores; with CUDA each has a GPU of its own.
 """
 
 import atexit
@@ -21,7 +22,7 @@ from chains.calls import Call, Message, Reply
 from chains.models.files import ModelFiles, inspect
 from chains.models.identity import local_fingerprint
 from chains.models.locate import locate
-from chains.models.machine import free_memory, resolve_device, resolve_dtype
+from chains.models.machine import free_memory, resolve_device, resolve_dtype, visible_gpus
 from chains.models.spec import ModelSpec
 from chains.models.worker import Order, Piece, Worker
 from prompts.errors import ResourceError, UsageError
@@ -48,8 +49,8 @@ class WorkerPool:
     take over its calls, and the pool stays smaller.
 
     Args:
-        spec: A local model, on the CPU.
-        workers: Processes at most, at least 1.
+        spec: A local model.
+        workers: Processes at most, at least 1; with CUDA not more than there are GPUs.
         offline: Never ask a model hub.
         plugins: Modules that workers import first.
     """
@@ -59,9 +60,10 @@ class WorkerPool:
     ) -> None:
         located = locate(spec, offline=offline)
         device = resolve_device(spec.device)
-        if device != "cpu":
-            problem = f"workers share out the cores of the CPU, and this model runs on {device}"
-            raise UsageError(problem, fix="leave out --workers, or write 'device: cpu'")
+        self._gpus = visible_gpus() if device == "cuda" else []
+        if device == "cuda" and workers > len(self._gpus):
+            problem = f"each of {workers} workers wants a GPU of its own, here: {len(self._gpus)}"
+            raise UsageError(problem, fix="use as many --workers, or write 'device: cpu'")
         self._fingerprint = local_fingerprint(spec, located.identify())
         self._files = inspect(located.folder())  # unpacked or fetched here, once for all
         self._dtype = resolve_dtype(spec.dtype, device)
@@ -158,11 +160,15 @@ class WorkerPool:
             atexit.register(self.close)
         while len(self._workers) < min(wanted, self._most):
             loud = self._hired == 0
-            order = Order(self._spec, self._offline, self._plugins, self._threads, loud)
+            taken = {worker.gpu for worker in self._workers}
+            gpu = next((gpu for gpu in self._gpus if gpu not in taken), "")
+            order = Order(self._spec, self._offline, self._plugins, self._threads, loud, gpu)
             self._workers.append(Worker(order))
             self._hired += 1
 
     def _check_memory(self) -> None:
+        if self._gpus:
+            return  # every worker looks at its own
         needed, free = self._most * worker_memory(self._files, self._dtype), free_memory()
         if free is not None and needed > free:
             problem = (

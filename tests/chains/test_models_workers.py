@@ -16,7 +16,7 @@ from tiny_models import save_causal
 
 from chains.calls import Call, Message, Model, Reply
 from chains.decoding import STRATEGIES, Beam, Decoding, Greedy, Sample
-from chains.models import ModelSpec, open_model, worker, workers
+from chains.models import ModelSpec, machine, open_model, opening, worker, workers
 from chains.models.workers import WorkerPool, share_out
 from pipelines.folder import open_run
 from pipelines.job import load_job
@@ -264,10 +264,44 @@ def test_too_little_memory_is_told_before_any_process_is_started(
     assert workers_of(os.getpid()) == before
 
 
-def test_a_model_on_a_gpu_is_refused(spec: ModelSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+class Idle:
+    """A worker that was hired and does nothing."""
+
+    def __init__(self, order: worker.Order) -> None:
+        self.gpu = order.gpu
+
+    def end(self) -> int:
+        return 0
+
+
+def test_each_worker_has_a_gpu_of_its_own(spec: ModelSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "resolve_device", lambda wanted: "cuda")
-    with pytest.raises(UsageError, match="runs on cuda"):
-        open_model(spec, workers=2)
+    monkeypatch.setattr(workers, "Worker", Idle)
+    monkeypatch.setattr(workers, "free_memory", lambda: 1)  # of the machine's own: no matter
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,GPU-5e,2,9")  # torch finds no fourth
+    with pytest.raises(UsageError, match="each of 4 workers wants a GPU of its own, here: 3"):
+        open_model(spec, workers=4)
+    pool: Any = open_model(spec, workers=3)
+    pool._hire(3)
+    assert [hired.gpu for hired in pool._workers] == ["6", "GPU-5e", "2"]
+    pool._dismiss(pool._workers[1])
+    pool._hire(3)
+    assert [hired.gpu for hired in pool._workers] == ["6", "2", "GPU-5e"]
+    pool.close()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert machine.visible_gpus() == ["0", "1", "2"]
+
+
+def test_a_worker_sees_its_gpu_alone(spec: ModelSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    seen = []
+    monkeypatch.setattr(
+        opening, "open_local", lambda *_, **__: seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
+    )
+    for gpu in ("", "1"):
+        worker._opened(worker.Order(spec, True, (), 1, loud=True, gpu=gpu))
+    assert seen == ["0,1", "1"]
 
 
 def test_models_that_need_no_processes_stay_in_this_one() -> None:
