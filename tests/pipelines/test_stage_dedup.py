@@ -303,7 +303,7 @@ def test_hardly_any_pairs_of_a_crowd_are_looked_at(
 
     monkeypatch.setattr(Sketches, "reaching", counting)
     outcomes(Dedup(field="text", threshold=threshold), rows_of(of_one_frame(1_000, seed=9)))
-    assert looked_at <= 1_000 * minhash.FEW
+    assert looked_at <= 1_000 * (minhash.FEW + minhash.CROWDED // 32)  # bands
 
 
 def test_memory_stays_modest() -> None:

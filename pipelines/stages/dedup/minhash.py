@@ -30,7 +30,8 @@ from pipelines.stages.dedup.sketches import Sketch, Sketches, sketched
 
 PART = 24_000  # letters hashed at once: arrays of 188 KiB, of which some stay in the cache
 ROUNDS = 8  # of hashing, before what short texts lack is computed outright
-CROWDED = 512  # texts in the buckets of one text from which on another way of finding is quicker
+CROWDED = 2_048  # texts in the buckets of one text from which on another way of finding is quicker
+DENSE = 512  # the same of a text on average, from which on fewer texts are decided together
 FEW = 128  # texts of which all pairs may be looked at
 _TEXTS = 1 << 14  # hashed at once at most, since a text's number shares 64 bits with its hashes
 _HALF = np.uint64(32)
@@ -187,7 +188,7 @@ class MinHash:
         for spans in found:
             weights = spans.last - spans.first
             sizes += np.bincount(owners[spans.query], weights=weights, minlength=count)
-        if earlier and count > FEW and sizes.mean() > CROWDED:
+        if earlier and count > FEW and sizes.mean() > DENSE:
             raise CrowdedError
         crowded = (sizes > CROWDED) & (not earlier)
         parts = [pairs(spans.at(~crowded[owners[spans.query]]), owners) for spans in found]
