@@ -2,9 +2,10 @@
 
     python -m benchmarks.ray_engine                   # rows/s of an instant model, 2 actors
     python -m benchmarks.ray_engine --dedup 1000000   # MinHash over texts, in the cluster and not
+    python -m benchmarks.ray_engine --export 200000   # Parquet files, in the cluster and not
 
-The deduplication checks that both ways reject the same rows. Seconds are of the clock, and of a
-machine that does nothing else.
+Both ways have to reject the same rows, and to write the same files. Seconds are of the clock, and
+of a machine that does nothing else.
 """
 
 import json
@@ -12,15 +13,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.dedup import THRESHOLD, corpus
+from pipelines.exporters import Finished, HfDataset, Parquet
+from pipelines.exporters.base import Spread
+from pipelines.exporters.spreading import write_export
+from pipelines.files import read_jsonl
 from pipelines.job import load_job
 from pipelines.launch import Launched, Options, launch
 from pipelines.ray.cluster import Cluster
 from pipelines.ray.engine import RayRunner
+from pipelines.ray.tasks import tasks
+from pipelines.rows import Row, canonical, digest
 
 ROWS, ACTORS = 20_000, 2
 _ASK: dict[str, Any] = {
@@ -56,6 +64,48 @@ def deduplicate(room: Path, texts: int) -> Iterator[tuple[str, str]]:
     yield from _both(room, "texts")
 
 
+def export(room: Path, rows: int) -> Iterator[tuple[str, str]]:
+    """Rows a second of exports in ten files, of rows with 150 words."""
+    (room / "rows.jsonl").write_text("".join(_lines(rows)), encoding="utf-8")
+
+    def read() -> Iterator[Row]:
+        return (Row.from_json(record) for record in read_jsonl(room / "rows.jsonl"))
+
+    about = {"textmill": "0", "versions": {}, "machine": "", "models": {}, "prompts": {}}
+    job = {"name": "x", "seed": 1}
+    manifest = {**about, "job": job, "stages": [], "rows": rows, "stop": "sources"}
+    run = Finished(read, manifest, {"models": {}, "prompts": {}, "sources": [], "stages": []})
+    with tasks(Cluster(actors=ACTORS)) as apply:
+        began = time.monotonic()
+        list(apply(str, range(ACTORS)))
+        yield "Ray's start, and the first tasks", f"{time.monotonic() - began:.1f} s"
+        spread = replace(run, spread=Spread(room / "rows.jsonl", apply))
+        for exporter in (Parquet(shard_rows=rows // 10), HfDataset(shard_rows=rows // 10)):
+            for name, way in (("here", run), ("there", spread)):
+                began = time.monotonic()
+                write_export(exporter, way, room / name)
+                seconds = time.monotonic() - began
+                where = "one process" if way is run else f"Ray, {ACTORS} tasks at a time"
+                yield f"{exporter.kind}, {where}", f"{seconds:.1f} s, {rows / seconds:,.0f}/s"
+            one, other = (_files(room / name) for name in ("here", "there"))
+            yield f"{len(one)} files of both", "the same bytes" if one == other else "DIFFERENT"
+
+
+def _lines(rows: int) -> Iterator[str]:
+    words = [f"word{number}" for number in range(997)]
+    for number in range(rows):
+        name = digest(number)
+        answer = " ".join(words[number * (step + 1) % 997] for step in range(150))
+        history = ({"stage": "source:documents", "key": str(number)}, {"stage": "answer"})
+        data = {"question": f"case {number}?", "answer": answer}
+        yield canonical(Row(name, (number,), name, data, history).as_json()) + "\n"
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
 def _both(room: Path, what: str) -> Iterator[tuple[str, str]]:
     engine = partial(RayRunner, cluster=Cluster(actors=ACTORS))
     here, seconds = _timed(room, "here", Options(room / "one"))
@@ -80,6 +130,8 @@ def main() -> None:
         room = Path(folder)
         if sys.argv[1:2] == ["--dedup"]:
             figures = deduplicate(room, int(sys.argv[2]))
+        elif sys.argv[1:2] == ["--export"]:
+            figures = export(room, int(sys.argv[2]))
         else:
             figures = measure(room)
         for name, figure in figures:

@@ -9,7 +9,7 @@ Every error names file, line and key: `error: demo.yaml:31: stages.2.threshold: 
 
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -142,6 +142,10 @@ class LoadedJob:
         self._prompts: dict[str, Prompt] = {}
         self._models_in_use: set[str] = set()
 
+    def is_what_says(self, file: Path) -> bool:
+        """Whether the job was read from that file, and the command line has changed nothing."""
+        return self.document.file == str(file) and not self._overrides
+
     @property
     def seed(self) -> int:
         """The job's seed."""
@@ -249,11 +253,15 @@ def load_job(
         fix = "give the path of a job file; shipped ones are in pipelines/recipes"
         problem = "not a file" if path.exists() else "no such job file"
         raise UsageError(problem, fix=fix, file=path)
-    document = read_yaml_file(path)
+    return job_of(read_yaml_file(path), folder or path.resolve().parent, overrides or [])
+
+
+def job_of(document: Document, folder: Path, overrides: Iterable[str] = ()) -> LoadedJob:
+    """The job that a document holds; arguments and errors as for `load_job`."""
     data = document.mapping("a job")
-    keys = tuple(apply_override(data, override) for override in overrides or [])
+    keys = tuple(apply_override(data, override) for override in overrides)
     try:
-        return LoadedJob(build_job(data), document, folder or path.resolve().parent, keys)
+        return LoadedJob(build_job(data), document, folder, keys)
     except TextmillError as exc:
         raise _located(exc, document, keys) from exc
 

@@ -9,10 +9,9 @@ import secrets
 import shlex
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,11 @@ from pipelines.beginnings import ENVIRONMENT, allowed_changes, check_environment
 from pipelines.calling import Caller, Meter
 from pipelines.cells import cell_report
 from pipelines.exporters import Finished
+from pipelines.exporters.base import Map, Spread
 from pipelines.exporters.placing import place
+from pipelines.exporters.spreading import write_export
 from pipelines.folder import RunFolder, open_run
-from pipelines.job import PROJECT, LoadedJob, build_job, load_job
+from pipelines.job import PROJECT, LoadedJob, build_job, job_of
 from pipelines.ledger import Ledger
 from pipelines.manifest import dump, environment, make_manifest
 from pipelines.rows import JSON, Row
@@ -49,6 +50,7 @@ class Options:
         shard: The share of the source rows that is taken; None for all of them.
         batch_in, batch_out: Files of answers and of calls; see `pipelines.batch_files`.
         engine: What makes the blocks; None for this process.
+        tasks: Opens other processes that make the exports' files; None for this process.
         allow_changes: Go on with another torch or class of processor than the run began with.
         watch: Told of progress and asked whether to stop.
     """
@@ -61,6 +63,7 @@ class Options:
     batch_in: Path | None = None
     batch_out: Path | None = None
     engine: Engine | None = None
+    tasks: Callable[[], AbstractContextManager[Map]] | None = None
     allow_changes: bool = False
     watch: Watch = field(default_factory=Watch)
 
@@ -124,11 +127,11 @@ def reopen(folder: RunFolder) -> LoadedJob:
         UsageError: It names a plugin that is not there.
     """
     try:
-        read_yaml_file(folder.job_file)
+        document = read_yaml_file(folder.job_file)
     except UsageError as exc:
         fix = "put the file back from a copy, or begin a new run"
         raise CorruptRunError(exc.problem, fix=fix, file=exc.file, line=exc.line) from exc
-    return load_job(folder.job_file, folder=folder.start())
+    return job_of(document, folder.start())
 
 
 def launch(loaded: LoadedJob, path: Path, options: Options) -> Launched:
@@ -146,7 +149,8 @@ def launch(loaded: LoadedJob, path: Path, options: Options) -> Launched:
     resolved = loaded.resolved().as_data()
     if folder.begun():
         check_not_merged(folder, "nothing is left of it to be done")
-        _same_job(resolved, reopen(folder), path)
+        known = loaded.is_what_says(folder.job_file)
+        _same_job(resolved, loaded if known else reopen(folder), path)
         if not options.allow_changes:
             check_environment(path)
     else:
@@ -240,7 +244,10 @@ def _run_and_export(
         manifest["changed"] = changed
     manifest["reports"] = run_reports(loaded, folder)
     if options.shard is None:
-        manifest["exports"] = write_exports(loaded, folder.rows, manifest, folder.path)
+        with nullcontext() if options.tasks is None else options.tasks() as apply:
+            spread = None if apply is None else Spread(folder.rows_file, apply)
+            rows, path = folder.rows, folder.path
+            manifest["exports"] = write_exports(loaded, rows, manifest, path, spread)
     else:
         manifest["shard"] = str(options.shard)
     folder.write_manifest(manifest)
@@ -283,9 +290,13 @@ def stage_reports(
 
 
 def write_exports(
-    loaded: LoadedJob, rows: Callable[[], Iterator[Row]], manifest: dict[str, Any], target: Path
+    loaded: LoadedJob,
+    rows: Callable[[], Iterator[Row]],
+    manifest: dict[str, Any],
+    target: Path,
+    spread: Spread | None = None,
 ) -> list[dict[str, Any]]:
-    """Write all exports of a job into folders inside `target`.
+    """Write all exports of a job into folders inside `target`, in other processes where some are.
 
     Returns:
         For each export its kind, its folder's name as `path`, and what it wrote.
@@ -293,14 +304,13 @@ def write_exports(
     Raises:
         UsageError: The rows do not fit a format.
     """
-    finished = Finished(rows, manifest, loaded.resolved().as_data())
+    finished = Finished(rows, manifest, loaded.resolved().as_data(), spread)
     taken: set[str] = set()
     exports: list[dict[str, Any]] = []
     for index, exporter in enumerate(loaded.job.exports):
         name = _target_name(exporter.kind, taken)
         try:
-            write = partial(exporter.write, finished)
-            written = place(write, target / name, overwrite=True)
+            written = write_export(exporter, finished, target / name)
         except TextmillError as exc:
             exc.key = dotted(f"exports.{index}", exc.key)
             raise loaded.located(exc) from exc

@@ -128,6 +128,23 @@ class Observed:
                 field = self._fields.setdefault(name, Observed())
                 field.add(item, f"{column}.{name}", row, _deeper(depth, column, row))
 
+    def join(self, later: "Observed", column: str) -> None:
+        """Take into account what another one has seen behind this one's values.
+
+        Raises:
+            UsageError: No type holds both; of no certain row.
+        """
+        if later._kind is not None and later._kind != self._kind:
+            if later._beyond_exact and self._kind == "float64":
+                raise _mixture("int64", "float64", column, "of many")
+            self._kind = self._joined(later._kind, column, "of many")
+        self._beyond_exact |= later._beyond_exact
+        if later._item is not None:
+            self._item = self._item or Observed()
+            self._item.join(later._item, f"{column}[]")
+        for name, field in later._fields.items():
+            self._fields.setdefault(name, Observed()).join(field, f"{column}.{name}")
+
     def type(self, column: str) -> Type:
         """The type; text where there were nothing but nulls.
 

@@ -11,8 +11,8 @@ memory is the split of each family.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,11 +21,8 @@ from pydantic import Field, field_validator, model_validator
 from pipelines.exporters.about import About
 from pipelines.exporters.base import EXPORTERS, Exporter, Finished
 from pipelines.exporters.card import write_card
-from pipelines.exporters.columns import Type
+from pipelines.exporters.dataset_files import Splits, write_files
 from pipelines.exporters.formats import FORMATS, ROWS, resolve
-from pipelines.exporters.layout import DATA, LINEAGE_CONFIG
-from pipelines.exporters.lineage import LINEAGE, lineage
-from pipelines.exporters.parquet import ParquetFile
 from pipelines.exporters.profile import Profile
 from pipelines.exporters.projection import (
     PartsProjection,
@@ -40,9 +37,9 @@ from pipelines.exporters.settings import (
     check_typed_format,
     has_classes,
 )
-from pipelines.exporters.shapes import Record
-from pipelines.exporters.shards import Limit, Shards
+from pipelines.exporters.shards import Limit
 from pipelines.exporters.splitting import Division, Splitting
+from pipelines.exporters.spreading import is_spread
 from pipelines.rows import JSON, Row
 from prompts.errors import UsageError, unknown
 from prompts.registry import dotted
@@ -142,11 +139,12 @@ class HfDataset(Exporter):
             UsageError: The rows do not fit the format; names column and row.
         """
         projection = self._projection()
-        split_of = self._survey(run, projection)
+        families: list[str] = []  # of each row, where others write the files
+        split_of = self._survey(run, projection, families)
         files = self._splits_with_files(split_of)
-        limit = Limit(self.shard_rows, self.shard_mb)
+        splits = Splits(projection, files, Limit(self.shard_rows, self.shard_mb))
         profile = Profile(left_out=self.row_id)
-        counts, example = _write_files(run, folder, projection, split_of, files, limit, profile)
+        counts, example = write_files(run, folder, splits, split_of, families, profile)
         about = About(
             title=self.pretty_name,
             license=self.license,
@@ -184,11 +182,14 @@ class HfDataset(Exporter):
             return RowsProjection(self.columns, self.row_id)
         return PartsProjection(self.format, self._parts(), self.labels)
 
-    def _survey(self, run: Finished, projection: Projection) -> dict[str, str]:
+    def _survey(self, run: Finished, projection: Projection, families: list[str]) -> dict[str, str]:
         """Show all rows to the projection, and give each family its split."""
         label = self._label_column()
         division = Division(self.splitting, label)
+        spread = is_spread(run, self.shard_rows)
         for row in run.rows():
+            if spread:
+                families.append(sys.intern(row.family))
             projection.survey(row)
             division.survey(row)
         division.check_columns()
@@ -207,45 +208,3 @@ class HfDataset(Exporter):
         """
         used = set(split_of.values())
         return tuple(split for split in self.splits if split in used or not used)
-
-
-def _write_files(
-    run: Finished,
-    folder: Path,
-    projection: Projection,
-    split_of: Mapping[str, str],
-    splits: Sequence[str],
-    limit: Limit,
-    profile: Profile,
-) -> tuple[dict[str, int], Record | None]:
-    """Write both configs and show all records to `profile`.
-
-    Returns:
-        The rows of each split, and the first record as an example.
-    """
-    example: Record | None = None
-    with ExitStack() as stack:
-        data, origins = (
-            {
-                split: stack.enter_context(_shards(folder / config, split, columns, limit))
-                for split in splits
-            }
-            for config, columns in ((DATA, projection.types()), (LINEAGE_CONFIG, LINEAGE))
-        )
-        for row in run.rows():
-            split = split_of[row.family]
-            record = projection.record(row)
-            origins[split].add(lineage(row, split, data[split].rows))
-            data[split].add(record)
-            profile.add(record)
-            example = example or record
-    return {split: file.rows for split, file in data.items()}, example
-
-
-def _shards(folder: Path, split: str, types: Mapping[str, Type], limit: Limit) -> Shards:
-    """The files of a split in the folder of a config."""
-
-    def open_file(path: Path) -> ParquetFile:
-        return ParquetFile(path, types)
-
-    return Shards(folder, split, ".parquet", open_file, limit, numbered=True)

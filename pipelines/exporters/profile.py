@@ -71,31 +71,44 @@ class Profile:
         self._left_out = left_out
         self._rows = 0
         self._lengths: dict[str, Counter[int]] = {}
+        self._first: dict[str, tuple[int, int]] = {}
         self._sample: list[tuple[int, int, dict[str, str]]] = []
 
-    def add(self, record: Mapping[str, JSON]) -> None:
-        """Take in one record."""
+    def add(self, record: Mapping[str, JSON], place: int | None = None) -> None:
+        """Take in one record, of the row at `place`; left out, the next one."""
+        place = self._rows if place is None else place
         texts = {name: "\n".join(_strings(value)) for name, value in record.items()}
         texts = {name: text for name, text in texts.items() if text and name != self._left_out}
-        for name, text in texts.items():
+        for number, (name, text) in enumerate(texts.items()):
             self._lengths.setdefault(name, Counter())[len(text.split())] += 1
-        place = self._rows.to_bytes(8, "big")
-        draw = -int.from_bytes(blake2b(place, digest_size=8).digest(), "big")
-        entry = (draw, self._rows, texts)
-        if len(self._sample) < SAMPLE:
-            heappush(self._sample, entry)
-        elif entry > self._sample[0]:
-            heapreplace(self._sample, entry)
+            self._first.setdefault(name, (place, number))
+        drawn = blake2b(place.to_bytes(8, "big"), digest_size=8).digest()
+        self._draw((-int.from_bytes(drawn, "big"), place, texts))
         self._rows += 1
+
+    def join(self, other: "Profile") -> None:
+        """Take in the records of another one, which was told their places."""
+        for name, lengths in other._lengths.items():
+            self._lengths.setdefault(name, Counter()).update(lengths)
+            self._first[name] = min(other._first[name], self._first.get(name, other._first[name]))
+        for entry in other._sample:
+            self._draw(entry)
+        self._rows += other._rows
 
     def columns(self) -> dict[str, Figures]:
         """The figures of every column that holds text."""
         sample = [texts for _, _, texts in sorted(self._sample, key=lambda entry: entry[1])]
         found = {
             name: _figures([texts[name] for texts in sample if name in texts], lengths)
-            for name, lengths in self._lengths.items()
+            for name, lengths in sorted(self._lengths.items(), key=lambda e: self._first[e[0]])
         }
         return {name: each for name, each in found.items() if each.percentile(50) >= SHORTEST}
+
+    def _draw(self, entry: tuple[int, int, dict[str, str]]) -> None:
+        if len(self._sample) < SAMPLE:
+            heappush(self._sample, entry)
+        elif entry > self._sample[0]:
+            heapreplace(self._sample, entry)
 
 
 def _figures(sample: list[str], lengths: Counter[int]) -> Figures:

@@ -8,7 +8,7 @@ projection.record(row)         # {"prompt": "When?", "completion": "At noon."}
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from pipelines.exporters.columns import TEXT, Observed, Type
 from pipelines.exporters.formats import FORMATS, resolve
@@ -31,6 +31,13 @@ class Projection(Protocol):
 
     def record(self, row: Row) -> Record:
         """The row as the dataset holds it."""
+
+
+class JoinedProjection(Projection, Protocol):
+    """A projection whose survey can be made in parts, by copies of it that have seen one row."""
+
+    def join(self, later: Any) -> None:
+        """Learn what a copy has, of rows that come behind. Raises UsageError as `survey` does."""
 
 
 class RowsProjection:
@@ -56,6 +63,11 @@ class RowsProjection:
                 self._observed[name] = Observed()
             if not self._wanted or name in self._wanted:
                 self._observed[name].add(value, name, row.id)
+
+    def join(self, later: "RowsProjection") -> None:
+        """Infer from the values that a copy of this one has seen."""
+        for name, observed in later._observed.items():
+            self._observed.setdefault(name, Observed()).join(observed, name)
 
     def types(self) -> dict[str, Type]:
         """The inferred types. Without any row, what the job asks for is taken as text.
@@ -165,6 +177,10 @@ class PartsProjection:
             problem = f"row {row.id} has {fault}, which format '{self._name}' cannot hold"
             raise UsageError(problem, fix=_FILTER, key="columns")
 
+    def join(self, later: "PartsProjection") -> None:
+        """Learn the classes that a copy of this one has seen."""
+        self._classes.join(later._classes)
+
     def types(self) -> dict[str, Type]:
         """The declared types, with the classes that were found.
 
@@ -220,6 +236,10 @@ class _Classes:
         self._first = self._first or row
         self._kind = type(value)
         self._values.add(value)
+
+    def join(self, later: "_Classes") -> None:
+        """Both have seen the first row, and so take values of one type only."""
+        self._values |= later._values
 
     def names(self, column: str) -> list[str]:
         if not self._declared and len(self._values) == 1:

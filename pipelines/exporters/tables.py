@@ -19,9 +19,9 @@ from pipelines.exporters.columns import Type
 from pipelines.exporters.formats import ROWS, resolve
 from pipelines.exporters.parts import shown
 from pipelines.exporters.projection import (
+    JoinedProjection,
     LooseProjection,
     PartsProjection,
-    Projection,
     RowsProjection,
     check_columns,
 )
@@ -92,7 +92,7 @@ class TableExporter(Exporter):
 
     def write_table(self, run: Finished, folder: Path) -> Shards:
         """Write the table and give its files."""
-        projection = self._projection()
+        projection = self.projection()
         for row in run.rows():
             projection.survey(row)
         types = projection.types()
@@ -118,7 +118,8 @@ class TableExporter(Exporter):
         """A value as the file holds it. Raises ValueError where it has no form for it."""
         return value
 
-    def _projection(self) -> Projection:
+    def projection(self) -> JoinedProjection | LooseProjection:
+        """The way from rows to records."""
         if self.format != ROWS:
             named = not self.typed
             return PartsProjection(self.format, self.columns, self.labels, named=named)

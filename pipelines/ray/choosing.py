@@ -2,6 +2,7 @@
 
 options = with_engine(Options(), "ray", Cluster(actors=2))
 options.engine          # makes a RayRunner; None for "local"
+options.tasks           # what exports are made with; None for "local"
 """
 
 from dataclasses import replace
@@ -10,6 +11,7 @@ from functools import partial
 from pipelines.launch import Options
 from pipelines.ray.cluster import Cluster
 from pipelines.ray.engine import RayRunner
+from pipelines.ray.tasks import tasks
 from prompts.errors import UsageError, unknown
 
 ENGINES = ["local", "ray"]
@@ -36,4 +38,5 @@ def with_engine(options: Options, engine: str, cluster: Cluster) -> Options:
         fix = "leave out --engine: no model is asked"
         raise UsageError("cannot be written by several actors", fix=fix, key="--batch-out")
     cluster.check()
-    return replace(options, engine=partial(RayRunner, cluster=cluster))
+    made_by = partial(RayRunner, cluster=cluster)
+    return replace(options, engine=made_by, tasks=partial(tasks, cluster))

@@ -104,8 +104,8 @@ class Cluster:
             return False
         try:
             ray.init(**how, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, OSError, ValueError) as exc:
-            raise self._unreachable(str(exc).splitlines()[0]) from exc
+        except Exception as exc:  # a start that takes too long is a bare one
+            raise self._unreachable((str(exc).splitlines() or [type(exc).__name__])[0]) from exc
         have = ray.cluster_resources().get("GPU", 0)
         if not self.address and self.gpus * self.size > have:
             ray.shutdown()

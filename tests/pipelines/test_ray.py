@@ -22,6 +22,7 @@ from pipelines.launch import Options, launch
 from pipelines.ray import engine
 from pipelines.ray.cluster import Cluster
 from pipelines.ray.engine import RayRunner, check_gpus, segments
+from pipelines.ray.tasks import tasks
 from pipelines.runner import Watch
 from prompts.errors import ModelError, ResourceError, TextmillError, UsageError
 
@@ -44,6 +45,8 @@ STAGES: list[dict[str, Any]] = [
 PLUGIN = """
 import os, signal
 from typing import Literal
+from pipelines.exporters import EXPORTERS, Parquet
+from pipelines.exporters.projection import RowsProjection
 from pipelines.stages.base import STAGES, Filter
 from prompts.errors import ModelError
 
@@ -59,6 +62,26 @@ class Killer(Filter):
                 open(self.marker, "w").close()
             os.kill(os.getpid(), signal.SIGKILL)
         return None
+
+@EXPORTERS.register
+class Fragile(Parquet):
+    kind: Literal["fragile"] = "fragile"
+    marker: str
+
+    def projection(self):
+        return Dying(self.columns, self.marker)
+
+class Dying(RowsProjection):
+    def __init__(self, columns, marker):
+        super().__init__(columns)
+        self.marker = marker
+
+    def record(self, row):
+        if row.order[0] == 21 and not os.path.exists(self.marker):
+            if self.marker:
+                open(self.marker, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().record(row)
 
 @STAGES.register
 class Breaker(Filter):
@@ -95,7 +118,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def options(cluster: Cluster, ledger: Path, watch: Watch | None = None) -> Options:
-    return Options(ledger, engine=partial(RayRunner, cluster=cluster), watch=watch or Watch())
+    engine = partial(RayRunner, cluster=cluster)
+    exporting = partial(tasks, cluster)
+    return Options(ledger, engine=engine, tasks=exporting, watch=watch or Watch())
 
 
 def files(run: Path) -> dict[str, bytes]:
@@ -186,6 +211,50 @@ def test_a_killed_actor_loses_nothing(tmp_path: Path, cluster: Cluster) -> None:
     assert_same(tmp_path / "here", tmp_path / "there")
 
 
+SHARDED: list[dict[str, Any]] = [
+    {"kind": "hf_dataset", "shard_rows": 5, "splits": {"train": 0.7, "test": 0.3}, "images": False},
+    {"kind": "parquet", "shard_rows": 6},
+    {"kind": "csv", "shard_rows": 9},
+]
+
+
+def test_parquet_files_made_in_the_cluster_are_those_made_here(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    settings: dict[str, Any] = {"stages": STAGES, "exports": SHARDED}
+    here = launch(loaded_job(tmp_path, **settings), tmp_path / "here", Options(tmp_path / "one"))
+    there = launch(
+        loaded_job(tmp_path, **settings), tmp_path / "there", options(cluster, tmp_path / "two")
+    )
+    assert here.exports[1]["files"] >= 3
+    assert here.exports == there.exports
+    assert_same(tmp_path / "here", tmp_path / "there")
+
+
+def test_a_killed_task_of_an_export_is_made_again(tmp_path: Path, cluster: Cluster) -> None:
+    marker = tmp_path / "marker"
+    settings: dict[str, Any] = {
+        "plugins": ["ray_plugin"],
+        "stages": STAGES[:1],
+        "exports": [{"kind": "fragile", "shard_rows": 30, "marker": str(marker)}],
+    }
+    launch(loaded_job(tmp_path, **settings), tmp_path / "there", options(cluster, tmp_path / "two"))
+    assert marker.exists()
+    launch(loaded_job(tmp_path, **settings), tmp_path / "here", Options(tmp_path / "one"))
+    assert len(list((tmp_path / "here" / "fragile").glob("*.parquet"))) == 3
+    assert_same(tmp_path / "here", tmp_path / "there")
+
+
+@pytest.mark.slow
+def test_a_task_that_ends_again_and_again_leaves_nothing(tmp_path: Path, cluster: Cluster) -> None:
+    exports = [{"kind": "fragile", "shard_rows": 30, "marker": ""}]
+    loaded = loaded_job(tmp_path, plugins=["ray_plugin"], stages=STAGES[:1], exports=exports)
+    with pytest.raises(ResourceError, match="the export's work ended 4 times in a row"):
+        launch(loaded, tmp_path / "run", options(cluster, tmp_path / "ledger"))
+    assert not list((tmp_path / "run").rglob("*.parquet"))
+    assert not list((tmp_path / "run").glob(".fragile*"))
+
+
 @pytest.mark.slow
 def test_an_actor_that_ends_over_a_block_again_and_again_is_said(
     tmp_path: Path, cluster: Cluster
@@ -262,6 +331,26 @@ def test_a_killed_driver_loses_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("place", ["export.after_write", "export.after_fsync"])
+def test_a_driver_killed_while_it_exports_leaves_no_part_of_it(tmp_path: Path, place: str) -> None:
+    pytest.importorskip("ray")
+    write_job(tmp_path, job_data(stages=STAGES, exports=SHARDED[:2]))
+    words = ["run", "job.yaml", "--engine", "ray", "--actors", "2", "--out"]
+    # The second export is written, the first is in its place.
+    killed = start(tmp_path, *words, "killed", TEXTMILL_FAILPOINT=f"{place}@2=kill")
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list((tmp_path / "killed" / "dataset").rglob("*.parquet"))) > 4
+    assert not (tmp_path / "killed" / "parquet").exists()
+    assert not (tmp_path / "killed" / "manifest.json").exists()
+    resumed = start(tmp_path, "resume", "killed", *words[2:-1])
+    resumed.communicate()
+    assert resumed.returncode == 0
+    assert textmill(tmp_path, "run", "job.yaml", "--out", "whole").code == 0
+    assert_same(tmp_path / "whole", tmp_path / "killed")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_makes_the_same_on_ray(tmp_path: Path, cluster: Cluster, recipe: str) -> None:
     path = PROJECT / "pipelines" / "recipes" / f"{recipe}.yaml"
@@ -269,9 +358,11 @@ def test_a_recipe_makes_the_same_on_ray(tmp_path: Path, cluster: Cluster, recipe
     changes = [f"models.{name}={{model: scripted}}" for name in names]
     changes += ["exports=[]", "rows=20", "budget.seeds_per_row=3", "block=8"]
 
+    loaded = load_job(path, overrides=changes)
+
     def ended(run: str, how: Options) -> tuple[str, Any]:
         try:
-            return "", launch(load_job(path, overrides=changes), tmp_path / run, how).run
+            return "", launch(loaded, tmp_path / run, how).run
         except TextmillError as exc:
             return str(exc), None
 
@@ -324,6 +415,24 @@ def test_what_cannot_work_is_said_before_a_run_is_begun(
     assert ended.code == code
     assert_line(ended.err, line)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("why", ["The current node timed out during startup. This\ncould", ""])
+def test_a_start_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, why: str) -> None:
+    ray = pytest.importorskip("ray")
+
+    def start(**_: Any) -> None:
+        raise Exception(why)
+
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_USAGE_STATS_ENABLED"):
+        monkeypatch.setenv(name, "")  # put back behind the test, which sets them
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", start)
+    with pytest.raises(ModelError) as caught:
+        Cluster(actors=2).connect()
+    told = why.partition("\n")[0] or "Exception"
+    assert caught.value.problem == f"Ray cannot be started: {told}"
+    assert caught.value.fix == "see Ray's logs in /tmp/ray/session_latest/logs"
 
 
 def test_actors_without_a_gpu_are_refused_a_model_that_would_run_on_one_here(
