@@ -21,7 +21,8 @@ ENVIRONMENT = ".environment"
 """In a run folder: the versions and the machine that the run began with."""
 _ALLOWED = "changed"
 """In that file: the changes with which the run was allowed to go on."""
-_DECIDING = ("torch ", "machine ")
+DECIDING = ("torch ", "machine ")
+"""How changes begin that can change the bytes of what is made."""
 
 
 def changes_since_start(path: Path) -> list[str]:
@@ -65,7 +66,7 @@ def joint_changes(manifests: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _deciding_changes(path: Path) -> list[str]:
-    return [change for change in changes_since_start(path) if change.startswith(_DECIDING)]
+    return [change for change in changes_since_start(path) if change.startswith(DECIDING)]
 
 
 def _began(path: Path) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from pipelines.merging import Merge, Part, dedups, job_of, through
 from pipelines.rows import JSON, Outcome, Rejection, Row
 from pipelines.runner import StageContext
 from pipelines.sharding import Shard, remembering
+from pipelines.skew import environment_skew, other_makers
 from pipelines.stages import Stage
 from pipelines.usage import NAME as USAGE
 from pipelines.usage import Usage
@@ -47,15 +48,16 @@ def merge_shards(parts: Sequence[Part], target: Path, how: Merge, options: Optio
         parts: The shards, in any order.
         target: The new run folder.
         how: Further columns to compare, settings of name and exports.
-        options: The ledger for stages that compare by embeddings.
+        options: The ledger for stages that compare by embeddings, and whether shards may be of
+            several versions of torch or classes of machine.
 
     Raises:
-        UsageError: A shard is missing or given twice, or they are not of one job, one source and
-            one version of the project.
+        UsageError: A shard is missing or given twice, or they are not of one job, one source, one
+            version of the project and the same models.
         CorruptRunError: A shard is damaged.
     """
     shards = _in_order(parts)
-    _check_alike(shards)
+    _check_alike(shards, allow_changes=options.allow_changes)
     data = job_of(shards, how)
     ledger = options.ledger or target.parent / "ledger.sqlite"
     chosen = replace(options, ledger=ledger)
@@ -91,22 +93,12 @@ def _in_order(parts: Sequence[Part]) -> list[Part]:
     return [found[number] for number in sorted(found)]
 
 
-def _check_alike(shards: list[Part]) -> None:
-    """Shards of one job, over the same sources, by the same project; other versions are told."""
+def _check_alike(shards: list[Part], *, allow_changes: bool) -> None:
+    """Shards of one job, over the same sources, by the same project and models."""
     first = shards[0]
     for part in shards[1:]:
         _check_job(first, part)
-        for key in ("textmill", "format"):
-            then, now = first.manifest[key], part.manifest[key]
-            if then != now:
-                problem = f"is by textmill of {key} {now}, {first.folder.path} of {then}"
-                fix = "make all shards with one version"
-                raise UsageError(problem, fix=fix, file=part.folder.path)
-        then, now = _environment(first), _environment(part)
-        skew = [f"{key} {then[key]}, {now.get(key)}" for key in then if then[key] != now.get(key)]
-        if skew:
-            what = "; ".join(skew)
-            logger.warning("%s was made with other versions: %s", part.folder.path, what)
+        _check_maker(first, part, allow_changes=allow_changes)
     headers = [part.folder.read_progress()[0] for part in shards]
     for part, records in zip(shards, headers, strict=True):
         for key in records[0].keys() - {"shard"}:
@@ -129,9 +121,30 @@ def _check_job(first: Part, part: Part) -> None:
     raise UsageError(problem, fix="merge shards of one job", file=part.folder.path)
 
 
-def _environment(part: Part) -> dict[str, JSON]:
-    manifest = part.manifest
-    return {**manifest.get("versions", {}), "machine": manifest.get("machine")}
+def _check_maker(first: Part, part: Part, *, allow_changes: bool) -> None:
+    path, than = part.folder.path, first.folder.path
+    if other := other_makers(first.manifest, part.manifest):
+        fix = "make all shards with one version and the same models"
+        raise UsageError(f"was made with {other} as {than} was", fix=fix, file=path)
+    deciding, rest = environment_skew(first.manifest, part.manifest)
+    if deciding and not allow_changes:
+        what = f"was made with {'; '.join(deciding)} as {than} was"
+        problem = f"{what}: its rows may differ in their bytes"
+        fix = "make it where the others were made, or give --allow-changes"
+        raise UsageError(problem, fix=fix, file=path)
+    if deciding or rest:
+        what = "; ".join([*deciding, *rest])
+        logger.warning("%s was made with %s as %s was", path, what, than)
+
+
+def _changes(shards: list[Part]) -> list[str]:
+    """With what shards went on, and what of them the first one was not made with."""
+    skew = [
+        f"shard {part.manifest['shard']} with {change}"
+        for part in shards[1:]
+        for change in environment_skew(shards[0].manifest, part.manifest)[0]
+    ]
+    return [*joint_changes(part.manifest for part in shards), *skew]
 
 
 def _write(
@@ -305,7 +318,7 @@ def _manifest(
         for record in folder.read_progress()[0][1:]:
             usage.restore(record["state"].get(USAGE, []))
         manifest["usage"] = usage.report(job.models, progress.accepted)
-    if changed := joint_changes(part.manifest for part in shards):
+    if changed := _changes(shards):
         manifest["changed"] = changed
     if remembering(job):  # it cannot be made again by its job, and says so
         manifest["parts"] = [part.record() for part in shards]

@@ -47,7 +47,7 @@ class ModelSpec(BaseModel):
         revision: Branch, tag or commit of a Hub id; resolved to a commit and pinned when first
             loaded.
         dtype: Weights and arithmetic; `auto` is bfloat16 where the CPU or GPU is quick at it.
-        device: `auto` takes a CUDA device where there is one.
+        device: `auto` takes a CUDA device where there is one that torch can use.
         batch: Rows decoded together; for a server, calls in flight at most, at each address.
             Changes speed only, never a byte.
         deadline: For a server: seconds after which a call without its whole reply is tried again.

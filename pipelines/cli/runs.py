@@ -68,6 +68,12 @@ def merge(
     shards: Annotated[
         bool, typer.Option("--shards", help="Refuse runs that are not of the same job.")
     ] = False,
+    allow_changes: Annotated[
+        bool,
+        typer.Option(
+            "--allow-changes", help="Join shards of several versions of torch or processors."
+        ),
+    ] = False,
     settings: Settings = None,
     ledger: LedgerFile = None,
     offline: Offline = False,
@@ -81,7 +87,8 @@ def merge(
     from pipelines.publishing import merge_runs
 
     how = Merge(tuple(dedup or ()), shards, tuple(settings or ()), overwrite)
-    merge_runs(runs, out, how, Options(ledger, offline), as_json=as_json)
+    options = Options(ledger, offline, allow_changes=allow_changes)
+    merge_runs(runs, out, how, options, as_json=as_json)
 
 
 @app.command()

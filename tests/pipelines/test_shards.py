@@ -146,7 +146,7 @@ def test_shards_end_below_the_quota_without_an_error_and_say_what_they_do_not_se
         ),
         (
             ("shard-1", "newer", "shard-3", "shard-4"),
-            "newer: is by textmill of textmill 9.0, shard-1 of ...; fix: make all shards...",
+            "newer: was made with textmill 9.0, not ... as shard-1 was; fix: make all shards...",
         ),
     ],
 )
@@ -166,6 +166,87 @@ def test_shards_that_do_not_fit_together_are_refused(
     assert ended.code == 2
     assert_line(ended.err, line)
     assert not (tmp_path / "all").exists()
+
+
+def remade(part: RunFolder, changes: dict[str, Any]) -> RunFolder:
+    """The shard, with keys of its manifest as another machine would have written them."""
+    manifest = part.manifest()
+    for path, value in changes.items():
+        *way, last = path.split("/")
+        place = manifest
+        for key in way:
+            place = place[key]
+        place[last] = value
+    part.write_manifest(manifest)
+    return part
+
+
+WRITER = "of the model 'writer', not"
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"format": 2}, "run format 2, not 1"),
+        ({"models/writer/revision": "b1"}, f"revision b1 {WRITER} None"),
+        ({"models/writer/model": "gpt"}, f"model gpt {WRITER} scripted"),
+        (
+            {"models/writer/fingerprint": "0" * 64},
+            "other weights, or another decode loop, of the model 'writer'",
+        ),
+    ],
+)
+def test_shards_by_other_models_are_refused(
+    tmp_path: Path, changes: dict[str, Any], problem: str
+) -> None:
+    one, two = shards(tmp_path, 2, block=40, stages=FILTERED[:1])
+    with pytest.raises(UsageError) as caught:
+        merge([one, remade(two, changes)], tmp_path / "all", Merge(), Options(allow_changes=True))
+    assert caught.value.problem == f"was made with {problem} as {one.path} was"
+    assert caught.value.fix == "make all shards with one version and the same models"
+    assert caught.value.file == two.path
+
+
+@pytest.mark.parametrize(
+    ("changes", "skew"),
+    [
+        ({"versions/torch": "1.0"}, "torch 1.0, not {torch}"),
+        ({"machine": "abacus"}, "machine abacus, not {machine}"),
+        (
+            {"models/writer/dtype": "float32", "models/writer/fingerprint": "0" * 64},
+            f"dtype float32 {WRITER} None",
+        ),
+    ],
+)
+def test_shards_of_other_machines_are_merged_where_that_is_allowed_and_it_is_said(
+    tmp_path: Path, changes: dict[str, Any], skew: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    exports = [{"kind": "hf_dataset"}]
+    one, two = shards(tmp_path, 2, block=40, stages=FILTERED[:1], exports=exports)
+    manifest = one.manifest()
+    skew = skew.format(torch=manifest["versions"]["torch"], machine=manifest["machine"])
+    remade(two, changes)
+    words = ("merge", "shard-1", "shard-2", "--out", "all")
+    refused = textmill(tmp_path, *words)
+    assert refused.code == 2
+    assert_line(
+        refused.err,
+        f"shard-2: was made with {skew} as shard-1 was: its rows may differ in their bytes; "
+        "fix: make it where the others were made, or give --allow-changes",
+    )
+    assert not (tmp_path / "all").exists()
+    assert textmill(tmp_path, *words, "--allow-changes").code == 0
+    assert f"shard-2 was made with {skew} as shard-1 was" in caplog.text
+    assert find_run(str(tmp_path / "all")).manifest()["changed"] == [f"shard 2/2 with {skew}"]
+    assert f"shard 2/2 with {skew}" in (tmp_path / "all" / "dataset" / "README.md").read_text()
+
+
+def test_other_packages_are_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    one, two = shards(tmp_path, 2, stages=[])
+    version = one.manifest()["versions"]["numpy"]
+    run = merged(tmp_path, [one, remade(two, {"versions/numpy": "0.1"})])
+    assert f"{two.path} was made with numpy 0.1, not {version} as" in caplog.text
+    assert "changed" not in run.manifest()
 
 
 def test_a_shard_of_other_files_is_refused(tmp_path: Path) -> None:
