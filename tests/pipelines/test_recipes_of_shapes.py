@@ -13,6 +13,7 @@ from pipelines.launch import Options, launch
 
 FIXED = "sources.0.attributes"
 TASK = "Explain the benefits of the tide."
+EVOLVED = "Explain the benefits of the tide for people on boats."
 QUERY = "What are some ways to lift a boat?"
 LIFTED = "The tide lifts a boat because the water that it floats on rises with the moon."
 ASKED = "How many cars does the Skarn ferry take?"
@@ -30,7 +31,7 @@ REPLIES = {
     "personas": "Why does a nurse of 34, when she comes home from the ward, sleep so badly?",
     "instructions": TASK,
     "self_instruct": TASK,
-    "evolve": TASK,
+    "evolve": EVOLVED,
     "magpie": QUERY,
     "demo": ASKED,
     "grounded_qa": ASKED,
@@ -55,7 +56,7 @@ SETTINGS = {
                  "sources.0.columns.occupation=[nurse]"],
     "instructions": [],
     "self_instruct": [],
-    "evolve": ["stages.2.min_share=0"],
+    "evolve": ["stages.3.min_share=0"],
     "magpie": [],
     "demo": [],
     "grounded_qa": [],
@@ -112,6 +113,21 @@ def test_a_recipe_keeps_a_right_reply_and_exports_it(name: str, tmp_path: Path) 
     assert COLUMNS[name] in exported(tmp_path / "run")
 
 
+def test_a_summary_that_joins_halves_of_two_sentences_is_refused(tmp_path: Path) -> None:
+    job = PROJECT / "pipelines/recipes/summaries.yaml"
+    joined = "Dogs travel free and leave the old pier at nine on weekdays."
+    loaded = load_job(job, overrides=[
+        f"models.writer={{model: scripted, replies: [{joined}]}}", "rows=1", "block=40",
+        "exports=[]", *surroundings(job, tmp_path),
+    ])  # fmt: skip
+    launch(loaded, tmp_path / "run", Options(keep_going=True))
+    assert lines(tmp_path / "run/rows.jsonl") == []
+    refused = [row for row in lines(tmp_path / "run/rejected.jsonl") if "summary" in row["data"]]
+    assert {(row["stage"], row["reason"]) for row in refused} == {
+        ("first_of_one_sentence", "too_long")
+    }
+
+
 @pytest.mark.parametrize(
     ("exchange", "kept"),
     [
@@ -155,7 +171,7 @@ def surroundings(job: Path, folder: Path) -> list[str]:
     letters alone.
     """
     data = yaml.safe_load(job.read_text(encoding="utf-8"))
-    wide = {"likelihood": "min_mean=-3", "related": "min_similarity=-1"}
+    wide = {"likelihood": "min_mean=-3", "perplexity": "max=9", "related": "min_similarity=-1"}
     wide["hard_negatives"] = "margin=null"
     wide["similarity"] = "min=-0.99"
     settings = []

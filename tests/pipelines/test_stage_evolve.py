@@ -120,6 +120,26 @@ def test_a_step_too_near_to_its_parent_has_the_rouge_that_says_so() -> None:
     assert fault_of_step("a b c d", "a b x c d", 0.9) is None
 
 
+def test_a_step_can_be_held_to_a_pattern() -> None:
+    pattern = "Describe a river [a-z ]+\\."
+    held = {
+        **PROMPTS,
+        "deepen": f"{PROMPTS['deepen']}\noutput: {{form: regex, pattern: '{pattern}'}}",
+    }
+    told = iter(["Tell me of a river in winter.", "Describe a river in winter.", ANSWER])
+    stage = Evolve(
+        name="e", model="m", field="instruction", operations=("deepen",), answer="answer"
+    )
+    context = FakeContext(stage, lambda model, call: next(told), prompts=held)
+    [kept] = outcomes(stage, [row({"instruction": "Describe a river."})], context)
+    assert isinstance(kept, Row)
+    assert kept.data["instruction"] == "Describe a river in winter."
+    assert kept.history[-1]["attempt"] == 1
+    guides = [call.guides for ask in context.asked for call in ask.calls]
+    assert [len(found) for found in guides] == [1, 1, 0]  # the answer is free
+    assert guides[0][0].key()["source"] == pattern
+
+
 def test_a_missing_prompt_is_found_before_a_run() -> None:
     job = FakeJob(prompts=PROMPTS, models=["m"], columns=["instruction"])
     stage = Evolve(name="e", model="m", field="instruction", operations=("no",), answer="answer")

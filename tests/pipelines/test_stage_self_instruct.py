@@ -147,6 +147,18 @@ def test_examples_come_from_earlier_blocks_and_no_two_instructions_are_near(
     assert max(rouge_l(a, b) for a, b in pairs) < 0.7
 
 
+def test_a_pattern_guides_the_call_and_its_reply_is_read_as_one(tmp_path: Path) -> None:
+    stage = made(tmp_path, attempts=2, decoding={"strategy": "sample", "top_p": 0.9})
+    prompt = PROMPT + "\noutput: {form: regex, pattern: 'Name [a-z0-9 ]+\\.'}"
+    told = iter(["Explain how a lock works.", "Name things of iron."])
+    context = FakeContext(stage, lambda model, call: next(told), prompts={"new": prompt})
+    [kept] = outcomes(stage, [row()], context)
+    assert isinstance(kept, Row)
+    assert (kept.data["instruction"], kept.history[-1]["attempt"]) == ("Name things of iron.", 1)
+    [guide] = context.asked[0].calls[0].guides
+    assert guide.key()["source"] == "Name [a-z0-9 ]+\\."
+
+
 def test_what_does_not_fit_is_found_before_a_run(tmp_path: Path) -> None:
     settings = job(tmp_path, seed_column="instruction")
     with pytest.raises(TextmillError, match="no column 'instruction'") as caught:
@@ -157,4 +169,15 @@ def test_what_does_not_fit_is_found_before_a_run(tmp_path: Path) -> None:
         "new": "variables: {topic: T.}\nmessages: [{role: user, content: '{{ topic }}'}]"
     }
     with pytest.raises(TextmillError, match="seeds have no value for"):
+        loaded_job(tmp_path, **settings)
+    settings["prompts"] = {"new": PROMPT + "\noutput: {form: regex, pattern: 'Name [a-z ]+\\.'}"}
+    with pytest.raises(TextmillError, match="stop cannot be kept") as caught:
+        loaded_job(tmp_path, **settings)
+    assert caught.value.key == "stages.0.decoding.stop"
+    settings["stages"][0]["decoding"] = {"strategy": "sample"}
+    with pytest.raises(TextmillError, match="seed 1 does not match the pattern") as caught:
+        loaded_job(tmp_path, **settings)
+    assert caught.value.key == "stages.0.seeds"
+    settings["prompts"] = {"new": PROMPT + "\noutput: {form: lines}"}
+    with pytest.raises(TextmillError, match="answers with lines, not text or regex"):
         loaded_job(tmp_path, **settings)

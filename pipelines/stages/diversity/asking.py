@@ -3,7 +3,7 @@
 reply = yield from ask_text("writer", call)        # "Name three rivers.", or a Fault
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from chains.calls import Call, Reply
@@ -17,13 +17,21 @@ from prompts.errors import UsageError
 from prompts.file_format import Output
 from prompts.prompt import Prompt
 
+TEXTS = ("text", "regex")
+"""Output forms whose reply is one text."""
+
 _SHOWN = 10_000  # characters of a refused reply that are kept
 
 
-def ask_text(model: str, call: Call) -> Generator[Request, Any, tuple[str | Fault, Reply]]:
-    """A whole reply, cleaned, or why there is none; and the reply as it came."""
+def ask_text(
+    model: str, call: Call, output: Output | None = None
+) -> Generator[Request, Any, tuple[str | Fault, Reply]]:
+    """A whole reply, cleaned, or why there is none; and the reply as it came.
+
+    The reply to a call that is guided by an output form is read as that form; free text is not.
+    """
     reply = yield from ask_once(model, call)
-    value = value_of(reply, Output(), call)
+    value = value_of(reply, output or Output(), call)
     if isinstance(value, Fault):
         return value, reply
     text = Cleaning(ending=False).clean(str(value)).text.strip()
@@ -42,7 +50,12 @@ def value_of(reply: Reply, output: Output, call: Call) -> Any | Fault:
 
 
 def check_prompt(
-    job: JobView, name: str, *, given: set[str], form: str = "text", key: str = "prompt"
+    job: JobView,
+    name: str,
+    *,
+    given: set[str],
+    forms: Sequence[str] = ("text",),
+    key: str = "prompt",
 ) -> Prompt:
     """The prompt of that name, whose variables are `given` or columns.
 
@@ -50,9 +63,9 @@ def check_prompt(
         UsageError: There is none, it answers in another form, or a column is missing.
     """
     prompt = job.prompt(name, key=key)
-    if prompt.output.form != form:
-        problem = f"prompt '{name}' answers with {prompt.output.form}, not {form}"
-        raise UsageError(problem, fix=f"use one with 'output: {{form: {form}}}'", key=key)
+    if prompt.output.form not in forms:
+        problem = f"prompt '{name}' answers with {prompt.output.form}, not {' or '.join(forms)}"
+        raise UsageError(problem, fix=f"use one with 'output: {{form: {forms[0]}}}'", key=key)
     job.need(set(prompt.variables_used()) - given, key=key)
     return prompt
 

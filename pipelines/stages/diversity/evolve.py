@@ -20,10 +20,11 @@ from pydantic import Field, field_validator
 
 from chains.calls import Call
 from chains.decoding import AnyDecoding, Decoding, Sample
+from chains.decoding.grammar import guides_for, refuse_conflicts
 from pipelines.rows import JSON, Fault, Outcome, Rejection, Row
 from pipelines.stages.base import STAGES, Context, JobView, ModelStage, Request, Work
 from pipelines.stages.columns import read_text
-from pipelines.stages.diversity.asking import ask_text, chat_values, check_prompt
+from pipelines.stages.diversity.asking import TEXTS, ask_text, chat_values, check_prompt
 from pipelines.stages.diversity.elimination import fault_of_answer, fault_of_step
 
 INSTRUCTION = "instruction"
@@ -118,7 +119,9 @@ class Evolve(ModelStage):
         """The model and the prompts are there."""
         job.model(self.model, key="model")
         for place, name in enumerate(self.operations):
-            check_prompt(job, name, given={INSTRUCTION}, key=f"operations.{place}")
+            key = f"operations.{place}"
+            prompt = check_prompt(job, name, given={INSTRUCTION}, forms=TEXTS, key=key)
+            refuse_conflicts(prompt.output, self.decoding)
         check_prompt(job, self.answer, given={INSTRUCTION}, key="answer")
 
     def work(self, row: Row, context: Context) -> Work:
@@ -215,7 +218,7 @@ class Evolve(ModelStage):
             "parent": parent,
         }
         call = self._call(row, operation, parent, self.decoding, seed, context)
-        found, _ = yield from ask_text(self.model, call)
+        found, _ = yield from ask_text(self.model, call, context.prompt(operation).output)
         if isinstance(found, Fault):
             return _taken_back(Step("", "", event), found)
         step = Step(found, "", event)
@@ -238,8 +241,9 @@ class Evolve(ModelStage):
     def _call(
         self, row: Row, name: str, text: str, decoding: Decoding, seed: int, context: Context
     ) -> Call:
+        prompt = context.prompt(name)
         values = chat_values(context, name, row.data, {INSTRUCTION: text})
-        return Call(context.chat(context.prompt(name), values), decoding, seed)
+        return Call(context.chat(prompt, values), decoding, seed, guides_for(prompt.output))
 
 
 def _taken_back(step: Step, fault: Fault) -> Step:

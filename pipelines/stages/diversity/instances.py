@@ -90,12 +90,14 @@ class Instances(ModelStage):
         """The model and the prompts are there, and answer as they have to."""
         job.model(self.model, key="model")
         given = {"instruction"}
-        kind = check_prompt(job, self.kind_prompt, given=given, form="choice", key="kind_prompt")
+        kind = check_prompt(
+            job, self.kind_prompt, given=given, forms=("choice",), key="kind_prompt"
+        )
         if set(kind.output.choices) != {"yes", "no"}:
             fix = "write 'choices: [yes, no]', in quotes"
             problem = f"prompt '{self.kind_prompt}' has other choices than yes and no"
             raise UsageError(problem, fix=fix, key="kind_prompt")
-        check_prompt(job, self.labels_prompt, given=given, form="lines", key="labels_prompt")
+        check_prompt(job, self.labels_prompt, given=given, forms=("lines",), key="labels_prompt")
         for key, more in (
             ("labelled_prompt", "label"),
             ("input_prompt", ""),

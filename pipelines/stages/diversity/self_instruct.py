@@ -20,17 +20,19 @@ from pydantic import Field, model_validator
 
 from chains.calls import Call, Message
 from chains.decoding import AnyDecoding, Sample
+from chains.decoding.grammar import guides_for, refuse_conflicts
 from pipelines.rows import JSON, Fault, Rejection, Row
 from pipelines.sources import Records
 from pipelines.sources.files import PathView
 from pipelines.stages.base import STAGES, Context, JobView, ModelStage, State, Work
 from pipelines.stages.dedup.against import check_sets, fingerprint_sets, read_sets
-from pipelines.stages.diversity.asking import ask_text, chat_values, check_prompt
+from pipelines.stages.diversity.asking import TEXTS, ask_text, chat_values, check_prompt
 from pipelines.stages.diversity.pool import Instruction, InstructionPool, keyword_fault
 from pipelines.stages.heuristics.base import Text
 from pipelines.stages.heuristics.refusal import Refusal
 from prompts.errors import TextmillError, UsageError
 from prompts.file_format import Example
+from prompts.prompt import Prompt
 
 if TYPE_CHECKING:
     from pipelines.sources.base import SourceView
@@ -96,7 +98,8 @@ class SelfInstruct(ModelStage):
     def check(self, job: JobView) -> None:
         """Model, prompt and seeds are there and fit together."""
         job.model(self.model, key="model")
-        prompt = check_prompt(job, self.prompt, given={SHOWN})
+        prompt = check_prompt(job, self.prompt, given={SHOWN}, forms=TEXTS)
+        refuse_conflicts(prompt.output, self.decoding)
         asked = prompt.variables_asked()
         if SHOWN not in prompt.variables_used() and asked:
             fix = "show the list {{ examples }} in it, or leave its variables out"
@@ -108,6 +111,17 @@ class SelfInstruct(ModelStage):
             if exc.file is None:
                 exc.key = "seeds"
             raise
+        if SHOWN not in prompt.variables_used():
+            self._check_seeds(prompt, job)
+
+    def _check_seeds(self, prompt: Prompt, job: JobView) -> None:
+        """Seeds that stand as replies have the form that replies are held to."""
+        if prompt.output.form != "regex":
+            return
+        for seed in self._read(job):
+            if not prompt.output.matches(seed.text):
+                problem = f"{seed.id} does not match the pattern of prompt '{self.prompt}'"
+                raise UsageError(problem, fix=f"rewrite it: {seed.text!r:.80}", key="seeds")
 
     def fingerprint(self, view: "SourceView") -> str:
         """Changes with the seeds."""
@@ -126,8 +140,10 @@ class SelfInstruct(ModelStage):
         for attempt in range(1 if self.decoding.deterministic else self.attempts):
             seed = context.seed(row, attempt)
             examples = pool.drawn(random.Random(seed), self.from_seeds, self.from_pool)
-            call = Call(self._chat(row, examples, context), self.decoding, seed)
-            found, reply = yield from ask_text(self.model, call)
+            output = context.prompt(self.prompt).output
+            chat = self._chat(row, examples, context)
+            call = Call(chat, self.decoding, seed, guides_for(output))
+            found, reply = yield from ask_text(self.model, call, output)
             event: dict[str, JSON] = {
                 "stage": self.name,
                 "operation": self.kind,

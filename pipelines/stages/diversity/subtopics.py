@@ -98,7 +98,7 @@ class Subtopics(ModelStage):
     def check(self, job: JobView) -> None:
         """The model and the prompt exist, and it answers with lines."""
         job.model(self.model, key="model")
-        check_prompt(job, self.prompt, given={*_GIVEN, "topic"}, form="lines")
+        check_prompt(job, self.prompt, given={*_GIVEN, "topic"}, forms=("lines",))
 
     def work(self, row: Row, context: Context) -> Work:
         """Ask until there are enough, then make a row of each."""
