@@ -49,6 +49,7 @@ _DEDUP = ("stage_dedup_settings", "stage_dedup_sets", "stage_dedup")
 CORE: dict[str, tuple[str, ...]] = {
     "pipelines/accounting.py": ("accounting",),
     "pipelines/rows.py": ("rows",),
+    "pipelines/soundness.py": ("soundness",),
     "pipelines/journal.py": ("journal",),
     "pipelines/ledger.py": ("ledger",),
     "pipelines/occurrences.py": ("occurrences",),

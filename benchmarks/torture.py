@@ -17,10 +17,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.crashing import Crashing, Death
+from benchmarks.crashing import Crashing, Death, run_here
 from benchmarks.growth import growth
 from benchmarks.soaking import soak_recipes
 from pipelines.failpoints import NAMES
@@ -147,7 +148,7 @@ def cuts(crashing: Crashing, room: Path, size: Size) -> Iterator[tuple[str, str]
     ends: Counter[str] = Counter()
     for length in range(begins, len(journal), size.step):
         (run / "progress.jsonl").write_bytes(journal[:length])
-        ended = crashing.run(room / "whole", *RESUME)
+        ended = run_here(room / "whole", *RESUME)
         ends["recovered" if ended.code == 0 and files_of(run) == whole else "silent"] += 1
     yield "journal cut", _counts(ends, "recovered", "silent")
 
@@ -160,7 +161,7 @@ def flips(crashing: Crashing, room: Path, size: Size) -> Iterator[tuple[str, str
         ends: Counter[str] = Counter()
         for place in range(0, len(data), size.step):
             (run / name).write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-            ends[_end_of_flip(crashing, run, whole)] += 1
+            ends[_end_of_flip(run, whole)] += 1
             _put_back(run, whole)
         yield f"bits flipped, {name}", _counts(ends, "recovered", "refused", "verify", "silent")
 
@@ -176,7 +177,7 @@ def halfway(crashing: Crashing, room: Path, size: Size) -> Iterator[tuple[str, s
         ends: Counter[str] = Counter()
         for place in range(0, len(data), size.step):
             (run / name).write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-            ended = crashing.run(folder, *RESUME)
+            ended = run_here(folder, *RESUME)
             same = ended.code == 0 and _results(files_of(run)) == _results(whole)
             refused = ended.code in {2, 3, 6}
             ends["recovered" if same else "refused" if refused else "silent"] += 1
@@ -186,17 +187,17 @@ def halfway(crashing: Crashing, room: Path, size: Size) -> Iterator[tuple[str, s
         yield f"bits flipped half way, {name}", _counts(ends, "recovered", "refused", "silent")
 
 
-def _end_of_flip(crashing: Crashing, run: Path, whole: dict[str, bytes]) -> str:
+def _end_of_flip(run: Path, whole: dict[str, bytes]) -> str:
     """What resuming makes of a damaged run, and `verify` of what that left as it was.
 
     Hidden files serve only to go on: what is left in them harms no result.
     """
-    ended = crashing.run(run.parent, *RESUME)
+    ended = run_here(run.parent, *RESUME)
     if ended.code:
         return "refused" if ended.code in {2, 3, 6} else "silent"
     if _results(files_of(run)) == _results(whole):
         return "recovered"
-    return "verify" if crashing.run(run.parent, "verify", "run").code else "silent"
+    return "verify" if run_here(run.parent, "verify", "run").code else "silent"
 
 
 def _results(files: dict[str, bytes]) -> dict[str, bytes]:
@@ -282,7 +283,7 @@ def main() -> None:
     given = {key: value for key, value in given.items() if value is not None}
     size = replace(FULL if asked.full else Size(), **given)
     for name in asked.parts or PARTS:
-        with tempfile.TemporaryDirectory() as room, Crashing(temporary=room) as crashing:
+        with tempfile.TemporaryDirectory() as room, closing(Crashing(room)) as crashing:
             for what, figure in PARTS[name](crashing, Path(room), size):
                 print(f"  {what:<40} {figure}", flush=True)
 

@@ -269,8 +269,7 @@ class RunFolder:
             loaded: dict[str, Any] = json.loads(self.manifest_file.read_text(encoding="utf-8"))
             if not isinstance(loaded, dict):
                 raise ValueError("not a JSON object")
-            seal = loaded.pop(_SEAL, None)  # which runs of earlier versions do not have
-            if seal is not None and seal != digest(loaded):
+            if loaded.pop(_SEAL, None) != digest(loaded):
                 raise ValueError("not what was written")
         except (OSError, ValueError) as exc:
             fix = f"python run_pipeline.py resume {self.path} writes it anew"

@@ -15,7 +15,8 @@ import hashlib
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
@@ -160,15 +161,24 @@ class Ledger:
         try:
             with disk_errors(self.path):
                 reach("ledger.before_insert")
-                self._db.execute("BEGIN IMMEDIATE")
-                self._db.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", records)
-                reach("ledger.before_commit")
-                self._db.execute("COMMIT")
+                with self._transaction():
+                    query = f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)"
+                    self._db.executemany(query, records)
                 reach("ledger.after_commit")
         except sqlite3.Error as exc:
+            raise self._wrapped(exc) from exc
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All that is written in the block or none of it; the connection can go on either way."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            reach("ledger.before_commit")
+            self._db.execute("COMMIT")
+        finally:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            raise self._wrapped(exc) from exc
 
     def _wrapped(self, exc: sqlite3.Error) -> CorruptRunError | ResourceError:
         if "full" in str(exc) or "disk I/O" in str(exc) or "readonly" in str(exc):

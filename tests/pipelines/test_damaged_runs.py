@@ -5,10 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import textmill
+from command_line import assert_line, textmill
 from jobs import files_of
 from mistakes import JOB, RESUME, RUN, SEEDS, write
 from mistakes.resuming import count_a_row_more, flip
+
+from prompts import strict_yaml
 
 
 @pytest.fixture
@@ -50,6 +52,27 @@ def test_a_run_folder_is_mended_to_the_byte_by_resuming(damage: Damage, run: Pat
     assert ended.code == 0
     assert files_of(run) == whole
     assert ("bytes of an unfinished block were cut off" in ended.err) == cut
+
+
+def test_going_on_reads_the_job_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, files = strict_yaml.read_yaml, []
+
+    def noting(text: str | bytes, *, file: str | Path) -> strict_yaml.Document:
+        files.append(str(file))
+        return read(text, file=file)
+
+    monkeypatch.setattr(strict_yaml, "read_yaml", noting)
+    assert textmill(run.parent, *RESUME).code == 0
+    assert files.count("run/job.yaml") == 1
+
+
+def test_the_job_of_a_run_with_another_key_is_another_job(run: Path) -> None:
+    (run / "progress.jsonl").unlink()  # which knows the job too
+    whole = files_of(run)
+    ended = textmill(run.parent, "run", "run/job.yaml", "--set", "seed=4", "--out", "run")
+    assert ended.code == 2
+    assert_line(ended.err, "run: the run there was begun by another job; ...differ: seed; fix: ...")
+    assert files_of(run) == whole
 
 
 def test_a_damaged_run_does_not_hide_the_others(run: Path) -> None:

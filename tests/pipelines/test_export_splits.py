@@ -179,6 +179,14 @@ def test_a_split_gives_groups_to_empty_ones_as_long_as_it_has_two() -> None:
     assert split_of["b"] in {"x", "y"}
 
 
+def test_an_empty_split_is_given_a_group_of_the_largest_split() -> None:
+    of = {(f"f{index}", ""): 2 for index in range(10)}
+    parts = {"small": 0.4, "empty": 0.001, "large": 0.6}
+    assert largest_remainder(20, parts) == {"small": 8, "empty": 0, "large": 12}
+    counts = rows_by_split(assign(of, parts, 0), of, parts)
+    assert counts == {"small": 8, "empty": 2, "large": 10}
+
+
 def test_fewer_rows_than_splits_fill_the_largest_shares_first() -> None:
     split_of = assign({("a", ""): 1, ("b", ""): 1}, {"test": 0.1, "train": 0.6, "dev": 0.3}, 0)
     assert set(split_of.values()) == {"train", "dev"}

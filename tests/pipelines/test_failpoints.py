@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +39,7 @@ class Whole(NamedTuple):
 
 @pytest.fixture(scope="module")
 def crashing() -> Iterator[Crashing]:
-    with Crashing() as process:
+    with closing(Crashing()) as process:
         yield process
 
 

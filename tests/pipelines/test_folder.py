@@ -93,6 +93,18 @@ def test_no_flipped_byte_goes_unnoticed(tmp_path: Path) -> None:
                 f.write_bytes(content)
 
 
+def test_no_flipped_bit_of_a_manifest_goes_unnoticed(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.write_manifest({"rows": 4, "exports": [{"kind": "jsonl", "share": 0.5}], "note": "\xfcber"})
+    whole = run.manifest_file.read_bytes()
+    for place in range(len(whole)):
+        for bit in range(8):
+            damaged = bytes([whole[place] ^ 1 << bit])
+            run.manifest_file.write_bytes(whole[:place] + damaged + whole[place + 1 :])
+            with pytest.raises(CorruptRunError):
+                run.manifest()
+
+
 def test_a_shortened_file_is_damage(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run", 2)
     os.truncate(run.rows_file, 10)

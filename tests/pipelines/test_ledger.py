@@ -1,12 +1,17 @@
+import os
 import resource
+import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import REPOSITORY
 
 from chains.calls import Call, Message, Reply
 from chains.decoding import Beam, Greedy, Sample
@@ -214,3 +219,65 @@ def test_a_disk_that_fails_is_told(tmp_path: Path) -> None:
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, most)
         assert ledger.get([call_key("m", CALL)]) == {}
+        _goes_on(ledger)
+
+
+ON_A_SMALL_DISK = """
+mount -t tmpfs -o size=256k none disk && "$@"
+"""
+FILLS_ITS_DISK = """
+from pathlib import Path
+from chains.calls import Reply
+from pipelines.ledger import Ledger
+from prompts.errors import ResourceError
+
+with Ledger(Path("disk/ledger.sqlite")) as ledger:
+    ledger.put([(b"first", [Reply("kept", "stop")])])
+    filler = Path("disk/filler")
+    filler.write_bytes(b"x" * 150_000)
+    try:
+        ledger.put([(b"second", [Reply("long" * 20_000, "stop")])])
+    except ResourceError as exc:
+        print(exc.problem, ledger.keys())
+    filler.unlink()
+    ledger.put([(b"third", [Reply("also", "stop")])])
+    print(sorted(Ledger(ledger.path).keys()))
+"""
+
+
+def test_a_ledger_whose_disk_is_full_at_its_commit_goes_on_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    apart = ["unshare", "--mount"]
+    if shutil.which("unshare") is None or subprocess.run([*apart, "true"], check=False).returncode:
+        pytest.skip("only the superuser of this machine can mount a small disk")
+    (tmp_path / "disk").mkdir()
+    command = [*apart, "sh", "-c", ON_A_SMALL_DISK, "sh", sys.executable, "-c", FILLS_ITS_DISK]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+    )
+    said = "cannot write the ledger: database or disk is full {b'first'}"
+    assert ended.stdout.splitlines() == [said, "[b'first', b'third']"]
+
+
+@pytest.mark.parametrize("place", ["ledger.before_insert", "ledger.before_commit"])
+def test_a_ledger_goes_on_after_a_fault_at_a_named_place(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit = failpoints._visits[place] + 1
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        monkeypatch.setenv(failpoints.VARIABLE, f"{place}@{visit}=enospc")
+        with pytest.raises(ResourceError, match="cannot be written: No space left"):
+            ledger.put([(call_key("m", replace(CALL, seed=9)), [REPLY])])
+        monkeypatch.delenv(failpoints.VARIABLE)
+        _goes_on(ledger)
+
+
+def _goes_on(ledger: Ledger) -> None:
+    """The ledger is empty, and takes a call that another process then reads."""
+    assert not ledger._db.in_transaction
+    assert ledger.count() == 0
+    ledger.put([(call_key("m", CALL), [REPLY])])
+    with Ledger(ledger.path) as other:
+        assert other.get([call_key("m", CALL)]) == {call_key("m", CALL): [REPLY]}

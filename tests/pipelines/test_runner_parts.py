@@ -14,7 +14,7 @@ from chains.decoding import Greedy
 from pipelines.batch_files import Posted, take_in
 from pipelines.calling import Interrupted
 from pipelines.job import LoadedJob
-from pipelines.launch import Options, launch, open_caller
+from pipelines.launch import Launched, Options, launch, open_caller
 from pipelines.ledger import Ledger
 from pipelines.rows import Row, seed_for
 from pipelines.runner import Run, Runner, StageContext, Watch, identity
@@ -106,18 +106,20 @@ def test_a_shard_goes_once_through_the_source_whatever_rows_are_wanted(
     assert "shard" not in progress(tmp_path / "whole")[0]
 
 
-def test_rows_of_a_cell_are_drawn_counted_and_remembered_by_the_block(tmp_path: Path) -> None:
-    """Two of each label; four drawn rows a block, of which those of full cells are passed over."""
+def two_of_each_label(folder: Path, **changes: Any) -> Launched:
     columns = {"label": {"joy": 30, "fear": 1}}
-    done = launched(
-        tmp_path,
-        sources=[{"kind": "attributes", "columns": columns}],
-        stages=[],
-        models={},
-        prompts={},
-        block=4,
-        quota={"per": {"label": ["joy", "fear"]}, "each": 2},
-    )
+    quota = {"per": {"label": ["joy", "fear"]}, "each": 2}
+    source = {"kind": "attributes", "columns": columns}
+    empty: dict[str, Any] = {"stages": [], "models": {}, "prompts": {}}
+    return launched(folder, **{"sources": [source], "quota": quota, **empty, **changes})
+
+
+@pytest.mark.parametrize("block", [1, 4])
+def test_rows_of_a_cell_are_drawn_counted_and_remembered_by_the_block(
+    tmp_path: Path, block: int
+) -> None:
+    """Those of full cells are passed over, and cost none of the two seeds that a row may cost."""
+    done = two_of_each_label(tmp_path, block=block, budget={"seeds_per_row": 2})
     assert (done.run.stop, done.run.accepted) == ("quota", 4)
     *_, last = blocks = progress(done.folder)[1:]
     drawn = json.loads((done.folder / "rows.jsonl").read_text().splitlines()[-1])["order"]
@@ -127,6 +129,13 @@ def test_rows_of_a_cell_are_drawn_counted_and_remembered_by_the_block(tmp_path: 
     assert last["counts"][-1] == {
         "stage": "quota", "kind": "quota", "in": 4, "created": 0, "out": 4, "rejected": {},
     }  # fmt: skip
+
+
+def test_a_cell_that_takes_no_row_ends_a_run_when_its_seeds_are_spent(tmp_path: Path) -> None:
+    never = {"kind": "pattern", "field": "label", "forbid": ["fear"]}
+    done = two_of_each_label(tmp_path, stages=[never], budget={"seeds_per_row": 3})
+    assert (done.run.stop, done.run.accepted) == ("budget: seeds", 2)
+    assert done.run.counts[1]["rejected"] == {"pattern_found": 3 * 2}
 
 
 def served(folder: Path, block: int) -> LoadedJob:

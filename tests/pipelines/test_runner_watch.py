@@ -82,8 +82,9 @@ def test_a_budget_ends_a_run_at_the_block_that_spends_it(
     assert (done.run.stop, done.run.counts[0]["in"]) == (stop, pulled)
 
 
+@pytest.mark.parametrize(("minutes", "rows"), [(0.5, 32), (0.4999, 24)])  # ten seconds a block
 def test_minutes_are_looked_at_between_blocks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    minutes: float, rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
 
@@ -92,9 +93,9 @@ def test_minutes_are_looked_at_between_blocks(
             now[0] += 10
 
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    job = loaded_job(tmp_path, rows=100, budget={"minutes": 0.5})
+    job = loaded_job(tmp_path, rows=100, budget={"minutes": minutes})
     done = launch(job, tmp_path / "run", Options(watch=Slow()))
-    assert (done.run.stop, done.run.accepted) == ("budget: minutes", 32)
+    assert (done.run.stop, done.run.accepted) == ("budget: minutes", rows)
 
 
 def test_the_history_of_a_reply_names_the_model_and_the_beginning_of_its_fingerprint(

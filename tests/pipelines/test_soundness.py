@@ -63,6 +63,21 @@ def test_json_has_no_flaw(value: Any) -> None:
     assert flaw(nested(MAX_DEPTH)) == ""
 
 
+def test_the_largest_number_and_the_deepest_value_are_json() -> None:
+    assert flaw(2**9_999) == flaw(-(2**9_999)) == ""
+    assert flaw(2**10_000) == "a whole number of 10001 bits"
+    assert flaw({"column": nested(50)}) == ""
+    assert flaw({"column": nested(51)}) == "a value nested more than 50 deep"
+
+
+def test_halves_of_characters_pass_where_they_are_mended_afterwards() -> None:
+    halves = {"\udfff": ["a\ud800"]}
+    assert flaw(halves) == "half of a character"
+    assert flaw(halves, halves=False) == ""
+    assert flaw({"\udfff": {1: 2}}, halves=False) == "a key of type int"
+    assert flaw("\ud7ff\ue000\U0001f9f5") == ""
+
+
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.binary() | st.characters(),
     lambda inner: st.lists(inner) | st.dictionaries(st.characters() | st.integers(), inner),
@@ -85,6 +100,26 @@ def test_only_what_a_stage_changed_is_looked_at() -> None:
         "failed",
         {"error": "ValueError", "message": "column 'new': a value of type bytes is not JSON"},
     )
+
+
+def test_of_a_history_only_what_a_stage_added_is_looked_at() -> None:
+    known = Row("one", (0,), "f", {"a": 1}, ({"at": b"x"},))
+    longer = Row("one", (0,), "f", {"a": 1}, (*known.history, {"stage": "s"}))
+    spoiled = Row("one", (0,), "f", {"a": 1}, (*known.history, {"stage": {1}}))
+    created = Row("new", (0, 1), "f", {"a": 1}, ({"stage": {1}},))
+    assert sound([longer], [known]) == [longer]
+    for made in (spoiled, created):
+        [rejection] = sound([made], [known])
+        assert isinstance(rejection, Rejection)
+        assert rejection.detail["message"] == "its history: a value of type set is not JSON"
+
+
+def test_a_row_that_was_spoiled_and_then_rejected_is_rejected_as_failed() -> None:
+    known = row({"text": "a"})
+    [rejection] = sound([Rejection(known.with_data({"new": b"y"}), "odd", {"at": 1})], [known])
+    assert isinstance(rejection, Rejection)
+    assert (rejection.row, rejection.reason) == (known, "failed")
+    assert rejection.detail["message"] == "column 'new': a value of type bytes is not JSON"
 
 
 def test_a_created_row_is_rejected_without_what_cannot_be_written() -> None:

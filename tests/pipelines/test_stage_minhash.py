@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.stages.dedup import sketches
+from pipelines.rows import JSON, digest
+from pipelines.stages.dedup import minhash, sketches
 from pipelines.stages.dedup.buckets import Buckets, pairs
 from pipelines.stages.dedup.index import Array, by_place, together
 from pipelines.stages.dedup.minhash import Hashing, chance_of_finding
@@ -82,6 +83,31 @@ def test_a_text_has_the_same_keys_in_any_company() -> None:
         assert (keys[0] == together[number]).all()
         assert (sketch == sketched[number]).all()
         assert len(sketch) == len(shingles(text, 5, "chars"))
+
+
+def test_texts_are_read_in_stretches_of_some_letters_or_texts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = ["aaaa", "bbb", "c", "", "dddd", "e"]
+    assert list(minhash._parts(texts, 5)) == [["aaaa", "bbb"], ["c", "", "dddd", "e"]]
+    assert list(minhash._parts(texts, 14)) == [texts]
+    assert list(minhash._parts([], 5)) == [[]]
+    monkeypatch.setattr(minhash, "_TEXTS", 2)
+    assert [len(part) for part in minhash._parts(["a"] * 7, 14)] == [3, 3, 1]
+
+
+def test_keys_and_sketches_are_the_same_for_ever() -> None:
+    """They decide which near-duplicates are found: other ones give other rows, on purpose only."""
+    draw = random.Random(4)
+    texts = ["", "a", "the cat", "\u65e5\u672c \xe9t\xe9"]
+    for size in (5, 30, 200, 6_000):
+        texts += [" ".join(draw.choices(["the", "cat", "sat", "on", "a", "mat."], k=size))]
+        texts += [" ".join(f"{draw.randrange(10**6):x}" for _ in range(size))]
+    found: list[JSON] = []
+    for made in (hashing(), hashing(64, 16, 5, "chars"), hashing(12, 12, 2), hashing(1024, 512)):
+        keys, sketched = made.of(texts)
+        found += [keys.tolist(), [sketch.tolist() for sketch in sketched]]
+    assert digest(found) == "2cfa379d7edcc35f"
 
 
 @settings(deadline=None)

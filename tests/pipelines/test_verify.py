@@ -16,7 +16,7 @@ from chains.calls import Call, Message
 from chains.decoding import Greedy
 from pipelines.files import read_jsonl
 from pipelines.replaying import Drawn, Sample
-from pipelines.rows import Row
+from pipelines.rows import Row, digest
 from pipelines.stages import STAGES, Map
 
 HERE = ("--out", "run", "--ledger", "ledger.sqlite")
@@ -59,8 +59,10 @@ def made(folder: Path, *stages: dict[str, Any], **changes: Any) -> None:
 
 def edit_json(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     data = json.loads(path.read_bytes())
-    data.pop("sha", None)  # what a manifest is known by to be as it was written
+    sealed = data.pop("sha", "")  # what a manifest is known by to be as it was written
     change(data)
+    if sealed:
+        data["sha"] = digest(data)
     path.write_text(json.dumps(data))
 
 
