@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def rows(folder: Path, run: str = "run") -> list[dict[str, Any]]:
 
 
 def calls(folder: Path) -> int:
-    with sqlite3.connect(folder / "ledger.sqlite") as ledger:
+    with closing(sqlite3.connect(folder / "ledger.sqlite")) as ledger:
         return int(ledger.execute("SELECT count(*) FROM calls").fetchone()[0])
 
 

@@ -97,7 +97,8 @@ def test_a_damaged_entry_is_as_good_as_none(tmp_path: Path) -> None:
     key = call_key("m", CALL)
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         ledger.put([(key, [REPLY])])
-    with sqlite3.connect(tmp_path / "ledger.sqlite") as raw:
+    path = tmp_path / "ledger.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("UPDATE calls SET replies = replace(replies, 'Blue', 'Glue')")
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         assert ledger.get([key]) == {}
@@ -130,7 +131,8 @@ def test_the_keys_of_a_ledger_are_those_of_its_calls(tmp_path: Path) -> None:
 
 def test_a_ledger_that_lost_its_table_is_told_and_works_again_with_it(tmp_path: Path) -> None:
     key = call_key("m", CALL)
-    with Ledger(tmp_path / "ledger.sqlite") as ledger, sqlite3.connect(ledger.path) as raw:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path) as ledger, closing(sqlite3.connect(path)) as raw:
         raw.execute("ALTER TABLE calls RENAME TO lost")
         raw.commit()
         with pytest.raises(CorruptRunError, match="no such table: calls"):

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,12 @@ SELECT max(i) AS most FROM n"""
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     """A folder with a database of 2,500 questions."""
-    with sqlite3.connect(tmp_path / "shop.db") as database:
+    with closing(sqlite3.connect(tmp_path / "shop.db", isolation_level=None)) as database:
         database.execute(
             "CREATE TABLE faq (id INTEGER PRIMARY KEY, text TEXT, stars INT, raw BLOB)"
         )
         rows = [(n, f"Question {n}?", n % 5, f"raw {n}".encode()) for n in range(2500)]
         database.executemany("INSERT INTO faq VALUES (?, ?, ?, ?)", rows)
-    database.close()
     return tmp_path
 
 
@@ -58,9 +58,8 @@ def test_without_an_order_rows_are_sorted_by_what_they_hold(shop: Path) -> None:
     assert [row["text"] for row in found][:4] == [
         *("Question 0?", "Question 10?", "Question 5?", "Question 11?")
     ]
-    with sqlite3.connect(shop / "shop.db") as database:
+    with closing(sqlite3.connect(shop / "shop.db", isolation_level=None)) as database:
         database.execute("UPDATE faq SET id = -id")  # another order on disk
-    database.close()
     assert rows(shop, "SELECT text, stars FROM faq WHERE id > -12") == found
 
 
@@ -238,13 +237,11 @@ def test_the_fingerprint_tells_what_would_be_read(shop: Path) -> None:
     first = source(query).fingerprint(View(shop))
     assert source(query).fingerprint(View(shop)) == first
     assert source(query, columns=["text"]).fingerprint(View(shop)) != first
-    with sqlite3.connect(shop / "shop.db") as database:
+    with closing(sqlite3.connect(shop / "shop.db", isolation_level=None)) as database:
         database.execute("UPDATE faq SET text = 'New?' WHERE id = 99")
-    database.close()
     assert source(query).fingerprint(View(shop)) == first
-    with sqlite3.connect(shop / "shop.db") as database:
+    with closing(sqlite3.connect(shop / "shop.db", isolation_level=None)) as database:
         database.execute("UPDATE faq SET text = 'New?' WHERE id = 3")
-    database.close()
     assert source(query).fingerprint(View(shop)) != first
 
 

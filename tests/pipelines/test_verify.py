@@ -5,6 +5,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,7 +69,7 @@ def edit_json(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 def edit_call(ledger: Path, old: str, new: str) -> str:
     """Change the recorded reply that holds `old`, checksum and all; gives its key."""
-    with sqlite3.connect(ledger) as db:
+    with closing(sqlite3.connect(ledger, isolation_level=None)) as db:
         ((key, text),) = db.execute(
             "SELECT key, replies FROM calls WHERE instr(replies, ?)", (old,)
         ).fetchall()
@@ -79,7 +80,7 @@ def edit_call(ledger: Path, old: str, new: str) -> str:
 
 
 def recorded(ledger: Path) -> list[Any]:
-    with sqlite3.connect(ledger) as db:
+    with closing(sqlite3.connect(ledger)) as db:
         return db.execute("SELECT * FROM calls UNION ALL SELECT * FROM vectors").fetchall()
 
 
