@@ -74,10 +74,11 @@ class Replayer(Caller):
     """
 
     def __init__(self, loaded: LoadedJob, recorded: Ledger, size: int, options: Options) -> None:
+        self._vectors = _Vectors(recorded)
         super().__init__(
             loaded.job.models,
             loaded.job.embedder,
-            _Vectors(recorded),
+            self._vectors,
             offline=options.offline,
             workers=options.workers,
             plugins=loaded.job.plugins,
@@ -85,6 +86,11 @@ class Replayer(Caller):
         )
         self._recorded = recorded
         self._sample = Sample(loaded.seed, size)
+
+    def close(self) -> None:
+        """End what the models started, and forget the vectors."""
+        super().close()
+        self._vectors.close()
 
     def model(self, name: str) -> Model:
         """The recorded replies of one of the job's models."""
