@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.dedup import THRESHOLD, corpus
+from benchmarks.torture import files_of
 from pipelines.exporters import Finished, HfDataset, Parquet
 from pipelines.exporters.base import Spread
 from pipelines.exporters.spreading import write_export
@@ -87,7 +88,7 @@ def export(room: Path, rows: int) -> Iterator[tuple[str, str]]:
                 seconds = time.monotonic() - began
                 where = "one process" if way is run else f"Ray, {ACTORS} tasks at a time"
                 yield f"{exporter.kind}, {where}", f"{seconds:.1f} s, {rows / seconds:,.0f}/s"
-            one, other = (_files(room / name) for name in ("here", "there"))
+            one, other = (files_of(room / name) for name in ("here", "there"))
             yield f"{len(one)} files of both", "the same bytes" if one == other else "DIFFERENT"
 
 
@@ -99,11 +100,6 @@ def _lines(rows: int) -> Iterator[str]:
         history = ({"stage": "source:documents", "key": str(number)}, {"stage": "answer"})
         data = {"question": f"case {number}?", "answer": answer}
         yield canonical(Row(name, (number,), name, data, history).as_json()) + "\n"
-
-
-def _files(folder: Path) -> dict[str, bytes]:
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
 def _both(room: Path, what: str) -> Iterator[tuple[str, str]]:

@@ -307,6 +307,15 @@ def test_a_run_that_was_stopped_goes_on_with_either_engine(
     assert rest.meter.tokens < paid.tokens
 
 
+def assert_killed_goes_on_to_the_same_bytes(folder: Path) -> None:
+    """The run `killed` of the folder's job, resumed on Ray, is the run without Ray."""
+    resumed = start(folder, "resume", "killed", "--engine", "ray", "--actors", "2")
+    resumed.communicate()
+    assert resumed.returncode == 0
+    assert textmill(folder, "run", "job.yaml", "--out", "whole").code == 0
+    assert_same(folder / "whole", folder / "killed")
+
+
 @pytest.mark.slow
 def test_a_killed_driver_loses_nothing(tmp_path: Path) -> None:
     pytest.importorskip("ray")
@@ -323,11 +332,7 @@ def test_a_killed_driver_loses_nothing(tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (tmp_path / "killed" / "manifest.json").exists()
-    resumed = start(tmp_path, "resume", "killed", *words[2:-1])
-    resumed.communicate()
-    assert resumed.returncode == 0
-    assert textmill(tmp_path, "run", "job.yaml", "--out", "whole").code == 0
-    assert_same(tmp_path / "whole", tmp_path / "killed")
+    assert_killed_goes_on_to_the_same_bytes(tmp_path)
 
 
 @pytest.mark.slow
@@ -343,11 +348,7 @@ def test_a_driver_killed_while_it_exports_leaves_no_part_of_it(tmp_path: Path, p
     assert len(list((tmp_path / "killed" / "dataset").rglob("*.parquet"))) > 4
     assert not (tmp_path / "killed" / "parquet").exists()
     assert not (tmp_path / "killed" / "manifest.json").exists()
-    resumed = start(tmp_path, "resume", "killed", *words[2:-1])
-    resumed.communicate()
-    assert resumed.returncode == 0
-    assert textmill(tmp_path, "run", "job.yaml", "--out", "whole").code == 0
-    assert_same(tmp_path / "whole", tmp_path / "killed")
+    assert_killed_goes_on_to_the_same_bytes(tmp_path)
 
 
 @pytest.mark.slow
