@@ -15,6 +15,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from pipelines.job import load_job
@@ -122,7 +123,11 @@ def measure(folder: Path, most: int, names: list[str]) -> Iterator[tuple[str, st
         yield f"{name}, {len(rows)} texts, chance", f"{1 / len(given.said):.1%}"
         yield f"{name}, the most frequent label", f"{frequent / len(rows):.1%}"
         for way, stage in _ways(given, len(rows)):
-            yield f"{name}, {way}", _run(given, rows, others, stage)
+            found = _run(given, rows, others, stage)
+            yield f"{name}, {way}", f"{_right(given, found):.1%} right"
+            if "scores" in stage:
+                cut = _evenly(given, found, stage["scores"])
+                yield f"{name}, {way}, cut evenly", f"{_right(given, cut):.1%} right"
 
 
 def _ways(given: Set, rows: int) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -139,7 +144,8 @@ def _ways(given: Set, rows: int) -> Iterator[tuple[str, dict[str, Any]]]:
         every = [*range(len(given.templates))]
         yield "mean of the templates, prior of other texts", _classify(given, every, prior)
         own = {**prior, "file": "rows.jsonl", "rows": rows}
-        yield "mean of the templates, prior of these texts", _classify(given, every, own)
+        stage = _classify(given, every, own)
+        yield "mean of the templates, prior of these texts", {**stage, "scores": "scores"}
 
 
 def _classify(given: Set, which: list[int], calibrate: dict[str, Any]) -> dict[str, Any]:
@@ -153,8 +159,24 @@ def _classify(given: Set, which: list[int], calibrate: dict[str, Any]) -> dict[s
     }
 
 
-def _run(given: Set, rows: Labelled, others: Labelled, stage: dict[str, Any]) -> str:
-    """Through a job; the ledger is kept, so that the ways share what they ask."""
+def _right(given: Set, found: list[dict[str, Any]]) -> float:
+    """The share of texts whose label was found, as a name or as it is said."""
+    said = given.said
+    return fmean(said.get(row["right"]) == said.get(row["found"], row["found"]) for row in found)
+
+
+def _evenly(given: Set, found: list[dict[str, Any]], scores: str) -> list[dict[str, Any]]:
+    """The texts with two labels given anew: the half more probable of the second, and the rest."""
+    first, second = given.said
+    ordered = sorted(found, key=lambda row: row[scores][second])
+    half = len(ordered) // 2
+    return [{**row, "found": first if n < half else second} for n, row in enumerate(ordered)]
+
+
+def _run(
+    given: Set, rows: Labelled, others: Labelled, stage: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """What a job makes of the texts; the ledger is kept, so that the ways share what they ask."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file, texts in (("rows", rows), ("others", others)):
@@ -174,9 +196,7 @@ def _run(given: Set, rows: Labelled, others: Labelled, stage: dict[str, Any]) ->
         ledger = Path(tempfile.gettempdir()) / "textmill-benchmark-judging.sqlite"
         done = launch(load_job(folder / "job.yaml"), folder / "run", Options(ledger=ledger))
         written = (done.folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()
-        found = [json.loads(line)["data"] for line in written]
-    right = sum(given.said.get(d["right"]) == given.said.get(d["found"], d["found"]) for d in found)
-    return f"{right / len(rows):.1%} right"
+        return [json.loads(line)["data"] for line in written]
 
 
 def _prompt(text: str, **more: Any) -> str:

@@ -288,6 +288,22 @@ def test_texts_of_one_template_are_decided_as_by_comparing_all(block: int) -> No
     assert 30 < expected.count(None) < 270
 
 
+def test_a_row_of_many_texts_in_one_bucket_is_decided() -> None:
+    """More than may be looked at together, and not to be made fewer: they are one row's."""
+    texts = of_one_frame(3 * minhash.DENSE, seed=10)
+    columns = [f"also{n}" for n in range(len(texts))]
+    stage = Dedup(field="text", threshold=0.9, also=tuple(columns), within_family=True)
+    own = f"{texts[1_000]} x"
+    one = row(id="r0", text=own, **dict(zip(columns, texts, strict=True)))
+    alone = row(id="r1", text="Something else, of other words.", **dict.fromkeys(columns, ""))
+    sets = [shingles(normalised(text), stage.ngram, stage.unit) for text in [own, *texts]]
+    alike = [jaccard(sets[0], other) >= stage.least for other in sets[1:]]
+    [first, second] = outcomes(stage, [one, alone])
+    assert isinstance(first, Rejection)
+    assert first.detail["of"] == columns[alike.index(True)]
+    assert isinstance(second, Row)
+
+
 @pytest.mark.parametrize("threshold", [0.6, 0.95])
 def test_hardly_any_pairs_of_a_crowd_are_looked_at(
     threshold: float, monkeypatch: pytest.MonkeyPatch

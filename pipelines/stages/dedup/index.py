@@ -42,7 +42,7 @@ class Index(Protocol):
             earlier: The batch itself is what is known: only texts before the text's own place.
 
         Raises:
-            CrowdedError: The batch is too large for that; never where it is a single text.
+            CrowdedError: The batch is too large for looking at those before each; fewer may do.
         """
 
     def evidence(self, batch: Any, place: int, number: int) -> dict[str, JSON] | None:

@@ -89,7 +89,8 @@ class Round:
         places: Where a text stands in the batch.
         among: For each place, the candidates among known texts.
         beside: The index of the batch's own texts.
-        before: For each place, the candidates among the earlier ones of the batch.
+        before: For each place, the candidates among the batch, of which only those that stand
+            before it can have been kept.
         kept: By place, what was kept of it.
         order: The places of what was kept, in order.
     """
@@ -193,7 +194,7 @@ class Seen:
         batch = own.read(texts)
         beside = own.fresh()
         beside.add(batch, range(len(texts)))
-        before = beside.known(batch, earlier=True)
+        before = beside.known(batch, earlier=len(read) > 1)  # a single row is never too many
         among = [(pool, pool.index.known(batch)) for pool in self._pools if pool.known]
         places = {text: place for place, text in enumerate(texts)}
         return Round(batch, places, among, beside, before)
