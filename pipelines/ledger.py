@@ -35,12 +35,15 @@ FORMAT = 1
 _FIELDS = tuple(field.name for field in fields(Reply))
 _CHUNK = 500  # bound parameters a query, under SQLite's oldest limit of 999
 
+# The keys have an index apart: they are random, so a table sorted by them would be written all
+# over, and would keep whatever is longer than a quarter of a page on a page of its own.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls
-    (key BLOB PRIMARY KEY, replies TEXT NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
+    (key BLOB PRIMARY KEY NOT NULL, replies TEXT NOT NULL, crc INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS vectors
-    (key BLOB PRIMARY KEY, vector BLOB NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
+    (key BLOB PRIMARY KEY NOT NULL, vector BLOB NOT NULL, crc INTEGER NOT NULL);
 """
+_SORTED = "SELECT count(*) FROM sqlite_schema WHERE name = 'calls' AND sql LIKE '%WITHOUT ROWID%'"
 
 
 def call_key(fingerprint: str, call: Call) -> bytes:
@@ -86,11 +89,14 @@ class Ledger:
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
+            self._db.text_factory = bytes  # so that a damaged text is read, and its checksum fails
             with ExitStack() as undoing:
                 undoing.callback(self._db.close)
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=FULL")
                 self._db.executescript(_SCHEMA)
+                # Earlier ledgers hold keys and values together, and go on like that.
+                self._together = bool(self._db.execute(_SORTED).fetchone()[0])
                 undoing.pop_all()
         except sqlite3.Error as exc:
             raise self._wrapped(exc) from exc
@@ -102,8 +108,8 @@ class Ledger:
 
     def put(self, entries: Iterable[tuple[bytes, list[Reply]]]) -> None:
         """Remember calls, in one commit."""
-        records = [(key, canonical([_record(r) for r in replies])) for key, replies in entries]
-        self._insert("calls", [(key, text, zlib.crc32(text.encode())) for key, text in records])
+        texts = ((key, canonical([_record(r) for r in replies])) for key, replies in entries)
+        self._insert("calls", [(k, text, self._checksum(k, text.encode())) for k, text in texts])
 
     def get_vectors(
         self, keys: Sequence[bytes]
@@ -118,8 +124,8 @@ class Ledger:
         self, entries: "Iterable[tuple[bytes, np.ndarray[Any, np.dtype[np.float32]]]]"
     ) -> None:
         """Remember vectors as float16, in one commit."""
-        records = [(key, vector.astype("<f2").tobytes()) for key, vector in entries]
-        self._insert("vectors", [(key, blob, zlib.crc32(blob)) for key, blob in records])
+        blobs = ((key, vector.astype("<f2").tobytes()) for key, vector in entries)
+        self._insert("vectors", [(k, blob, self._checksum(k, blob)) for k, blob in blobs])
 
     def count(self) -> int:
         """How many calls are remembered."""
@@ -155,10 +161,14 @@ class Ledger:
             except sqlite3.Error as exc:
                 raise self._wrapped(exc) from exc
             for key, value, crc in rows:
-                raw = value.encode() if isinstance(value, str) else value
-                if zlib.crc32(raw) == crc:  # a damaged entry is as good as none: it is paid again
+                # A damaged entry is as good as none: it is paid again.
+                if crc == self._checksum(key, value):
                     found[key] = value
         return found
+
+    def _checksum(self, key: bytes, value: bytes) -> int:
+        """Of the key too, which a damaged index may lead to the value of another."""
+        return zlib.crc32(value, 0 if self._together else zlib.crc32(key))
 
     def _insert(self, table: str, records: list[tuple[bytes, Any, int]]) -> None:
         try:

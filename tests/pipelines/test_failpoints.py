@@ -122,7 +122,7 @@ def test_a_run_on_a_disk_of_256_kib_is_told_and_goes_on_with_room(
     command.append(str(REPOSITORY / "run_pipeline.py"))
     assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True).returncode == 0
     assert (tmp_path / "code").read_text() == "8\n"
-    assert_line((tmp_path / "said").read_text(), "...: cannot be written: No space left...")
+    assert_line((tmp_path / "said").read_text(), "...: cannot ...; fix: free some space ...")
     assert crashing.run(tmp_path, "run", "job.yaml", "--out", "disk/whole").code == 0
     assert files_of(tmp_path / "run") == files_of(tmp_path / "disk/whole")
 

@@ -1,10 +1,12 @@
 import os
+import random
 import resource
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import zlib
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -104,6 +106,62 @@ def test_a_damaged_entry_is_as_good_as_none(tmp_path: Path) -> None:
         assert ledger.get([key]) == {}
 
 
+def test_an_entry_that_is_no_text_any_more_takes_no_other_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path) as ledger:
+        ledger.put([(b"first", [REPLY]), (b"second", [replace(REPLY, text="Green.")])])
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"Green", b"\xff\xfe\x80\xc3\x28"))
+    with Ledger(path) as ledger:
+        assert ledger.get([b"first", b"second"]) == {b"first": [REPLY]}
+
+
+def test_a_reply_that_stands_under_another_key_is_as_good_as_none(tmp_path: Path) -> None:
+    """As where an index is damaged: reply and checksum are whole, but another call's."""
+    entries = [(bytes([n]) * 32, [replace(REPLY, text=f"Reply {n}.")]) for n in range(3)]
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.put(entries)
+        given = "(SELECT replies, crc FROM calls WHERE key = ?)"
+        keys = [key for key, _ in entries]
+        ledger._db.execute(
+            f"UPDATE calls SET (replies, crc) = {given} WHERE key = ?", (keys[1], keys[0])
+        )
+        assert ledger.get(keys) == dict(entries[1:])
+
+
+def test_an_earlier_ledger_goes_on(tmp_path: Path) -> None:
+    """Its tables were sorted by key, and its checksums those of the values alone."""
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(tmp_path / "new.sqlite") as ledger:
+        ledger.put([(b"first", [REPLY])])
+        [(text,)] = ledger._db.execute("SELECT replies FROM calls").fetchall()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for table, value in (("calls", "replies TEXT"), ("vectors", "vector BLOB")):
+            columns = f"key BLOB PRIMARY KEY, {value} NOT NULL, crc INTEGER NOT NULL"
+            db.execute(f"CREATE TABLE {table} ({columns}) WITHOUT ROWID")
+        text, crc = text.decode(), zlib.crc32(text)
+        db.execute("INSERT INTO calls VALUES (?, ?, ?)", (b"first", text, crc))
+        db.execute("INSERT INTO calls VALUES (?, ?, ?)", (b"damaged", text, crc + 1))
+    vector = np.array([1.0, -2.0], dtype=np.float32)
+    for _ in range(2):
+        with Ledger(path) as ledger:
+            found = ledger.get([b"first", b"damaged", b"second"])
+            assert {b"second": [REPLY], **found} == {b"first": [REPLY], b"second": [REPLY]}
+            ledger.put([(b"second", [REPLY])])
+            ledger.put_vectors([(b"v", vector)])
+            assert ledger.get_vectors([b"v"])[b"v"].tolist() == [1.0, -2.0]
+
+
+def test_a_long_reply_takes_little_more_than_its_text(tmp_path: Path) -> None:
+    draw = random.Random(2)
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path) as ledger:
+        for _ in range(10):
+            entries = [(draw.randbytes(32), [Reply("x" * 1_200, "stop")]) for _ in range(50)]
+            ledger.put(entries)
+    assert path.stat().st_size < 500 * 1_800  # a page of its own for each would be 4,096
+
+
 def test_a_file_that_is_no_ledger_is_named(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(b"not a database, by far" * 100)
@@ -164,7 +222,7 @@ def test_a_ledger_outlasts_a_loss_of_power_and_waits_for_others(tmp_path: Path) 
     with Ledger(path) as ledger:
         names = ("journal_mode", "synchronous", "busy_timeout")
         found = [ledger._db.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
-    assert found == ["wal", 2, 60_000]  # 2 is FULL
+    assert found == [b"wal", 2, 60_000]  # 2 is FULL
     assert path.is_file()
 
 

@@ -74,7 +74,7 @@ def edit_call(ledger: Path, old: str, new: str) -> str:
             "SELECT key, replies FROM calls WHERE instr(replies, ?)", (old,)
         ).fetchall()
         text = text.replace(old, new)
-        crc = zlib.crc32(text.encode())
+        crc = zlib.crc32(text.encode(), zlib.crc32(key))
         db.execute("UPDATE calls SET replies = ?, crc = ? WHERE key = ?", (text, crc, key))
     return str(key.hex())
 
