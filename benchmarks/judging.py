@@ -122,16 +122,20 @@ def measure(folder: Path, most: int, names: list[str]) -> Iterator[tuple[str, st
         frequent = Counter(label for _, label in rows).most_common(1)[0][1]
         yield f"{name}, {len(rows)} texts, chance", f"{1 / len(given.said):.1%}"
         yield f"{name}, the most frequent label", f"{frequent / len(rows):.1%}"
-        for way, stage in _ways(given, len(rows)):
+        for way, stage in _ways(given):
             found = _run(given, rows, others, stage)
             yield f"{name}, {way}", f"{_right(given, found):.1%} right"
-            if "scores" in stage:
-                cut = _evenly(given, found, stage["scores"])
-                yield f"{name}, {way}, cut evenly", f"{_right(given, cut):.1%} right"
+        if len(given.templates) > 1:  # a prior of the texts themselves needs no others
+            rows = texts[: CALIBRATION + most]
+            stage = _classify(given, [*range(len(given.templates))], _prior("rows", len(rows)))
+            found = _run(given, rows, others, {**stage, "scores": "scores"})
+            yield f"{name}, {len(rows)} texts, their own prior", f"{_right(given, found):.1%} right"
+            cut = _evenly(given, found, "scores")
+            yield f"{name}, {len(rows)} texts, cut evenly", f"{_right(given, cut):.1%} right"
 
 
-def _ways(given: Set, rows: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    prior = {"method": "prior", "file": "others.jsonl", "rows": CALIBRATION}
+def _ways(given: Set) -> Iterator[tuple[str, dict[str, Any]]]:
+    prior = _prior("others", CALIBRATION)
     if len(given.said) < 20:
         reply = {"kind": "generate", "prompt": "choose", "adds": "found", "attempts": 1}
         yield "reply held to the labels", {**reply, "decoding": {"strategy": "greedy"}}
@@ -143,9 +147,10 @@ def _ways(given: Set, rows: int) -> Iterator[tuple[str, dict[str, Any]]]:
     if len(given.templates) > 1:
         every = [*range(len(given.templates))]
         yield "mean of the templates, prior of other texts", _classify(given, every, prior)
-        own = {**prior, "file": "rows.jsonl", "rows": rows}
-        stage = _classify(given, every, own)
-        yield "mean of the templates, prior of these texts", {**stage, "scores": "scores"}
+
+
+def _prior(file: str, rows: int) -> dict[str, Any]:
+    return {"method": "prior", "file": f"{file}.jsonl", "rows": rows}
 
 
 def _classify(given: Set, which: list[int], calibrate: dict[str, Any]) -> dict[str, Any]:
