@@ -32,6 +32,8 @@ AUTO_CLASSES: dict[Task, str] = {
 WORKING_SPACE = 1.15
 """Memory needed while loading, as a factor on the weights."""
 
+_TOO_LONG = "sequence-length-is-longer-than-the-specified-maximum"
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
@@ -95,13 +97,17 @@ def load_tokenizer(folder: Path) -> Any:
     """
     with quiet():
         try:
-            return transformers.AutoTokenizer.from_pretrained(
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
         except Exception as exc:
             problem = f"transformers cannot load its tokenizer: {_first_line(exc)}"
             fix = "add the tokenizer's files (tokenizer.json) to the folder"
             raise ModelError(problem, fix=fix, file=folder) from exc
+    tokenizer.deprecation_warnings[_TOO_LONG] = (
+        True  # as if warned: who encodes looks at the length
+    )
+    return tokenizer
 
 
 def check_memory(files: ModelFiles, *, dtype: str, device: str) -> None:

@@ -121,6 +121,18 @@ def test_a_prompt_beyond_the_window_fails_alone_with_the_counts(tiny: Model) -> 
     assert good == answers(tiny, [call("the cat")])[0]
 
 
+def test_transformers_does_not_warn_of_a_long_prompt_beside_us(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("transformers"), "handlers", [caplog.handler])
+    folder = save_causal(tmp_path / "tiny")
+    edit_json(folder / "tokenizer_config.json", model_max_length=8)
+    model = open_model(ModelSpec(model=str(folder), dtype="float32"))
+    caplog.clear()
+    assert model.count_tokens((Message("user", "the cat sat on the mat " * 60),)) > 256
+    assert caplog.messages == []
+
+
 def test_a_reply_ends_where_the_window_does(folder: Path) -> None:
     model = open_model(ModelSpec(model=str(folder), dtype="float32", window=20))
     assert model.window == 20
