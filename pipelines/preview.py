@@ -19,6 +19,7 @@ again.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from chains.calls import Message, Reply
@@ -80,9 +81,10 @@ def _stories(loaded: LoadedJob, caller: Caller, count: int) -> tuple[list[list[L
         if isinstance(stage, ModelStage):
             say(f"{stage.name}: asking about {len(rows)} row{'s' * (len(rows) != 1)}")
         came, heard = through(stage, rows, StageContext(stage, loaded, caller))
+        chats: list[tuple[Message, ...]] = []
         for family in dict.fromkeys(_row(outcome).family for outcome in came):
             story = stories.setdefault(family, [Line(f"=== family {family}", HEAD)])
-            story += _step(stage, family, rows, came, heard)
+            story += _step(stage, family, rows, came, heard, chats)
         rows = sorted((o for o in came if isinstance(o, Row)), key=lambda row: row.order)
     return [[*_refused(bad)] for bad in unreadable] + list(stories.values()), rows
 
@@ -107,8 +109,9 @@ def _step(
     rows: Sequence[Row],
     came: Sequence[Outcome],
     heard: Mapping[str, list[Exchange]],
+    chats: list[tuple[Message, ...]],
 ) -> Iterator[Line]:
-    """One stage's part in the story of a family."""
+    """One stage's part in the story of a family; `chats` takes what was shown of the stage."""
     kind = "" if stage.name == stage.kind else f" ({stage.kind})"
     yield Line("")
     yield Line(f"--- {stage.name}{kind}", STAGE)
@@ -117,7 +120,8 @@ def _step(
         for exchange in heard[row.id] if row.family == family else ():
             for call, replies in zip(exchange.ask.calls, exchange.answers, strict=True):
                 if call.messages != shown:
-                    yield from _prompt(call.messages)
+                    yield from _prompt(call.messages, chats)
+                    chats.append(call.messages)
                 shown = call.messages
                 yield from _replies(exchange.ask.model, replies)
     mine = [outcome for outcome in came if _row(outcome).family == family]
@@ -126,7 +130,13 @@ def _step(
         yield from _verdict(outcome, rows, place)
 
 
-def _prompt(messages: Sequence[Message]) -> Iterator[Line]:
+def _prompt(messages: tuple[Message, ...], chats: list[tuple[Message, ...]]) -> Iterator[Line]:
+    """Its messages, but for worked examples that the stage's last chat begins with too."""
+    pairs = zip(messages, chats[-1] if chats else (), strict=False)
+    same = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+    if same > 1:
+        yield beside(f"[{same} messages as above]", NOTE)
+        messages = messages[same:]
     for message in messages:
         yield from labelled(message.role, message.content)
 

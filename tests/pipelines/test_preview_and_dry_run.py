@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from command_line import Ended, textmill
 from jobs import job_data, prompt_text, write_job
 from mistakes import write
@@ -79,6 +80,19 @@ def test_preview_tells_each_row_s_story_from_prompt_to_verdict(tmp_path: Path) -
         else:
             assert re.fullmatch(r"    rejected: too_long \(.*length: \d+, .*max: 20\)", lines[-1])
     assert verdicts == {True, False}
+
+
+def test_preview_shows_worked_examples_once(tmp_path: Path) -> None:
+    examples = [
+        {"values": {"topic": "salt"}, "reply": "Why salt?"},
+        {"values": {"topic": "ice"}, "reply": "Why ice?"},
+    ]
+    ask = json.dumps({**yaml.safe_load(job_data()["prompts"]["ask"]), "examples": examples})
+    write_job(tmp_path, job_data(prompts={**job_data()["prompts"], "ask": ask}))
+    ended = textmill(tmp_path, *PREVIEW, "-n", "3")
+    assert ended.code == 0
+    assert [ended.out.count(f"| Why {what}?") for what in ("salt", "ice")] == [1, 1]
+    assert ended.out.count("[4 messages as above]\n    user     | Ask about ") == 2
 
 
 def test_preview_pays_no_call_twice_and_a_run_none_that_it_paid(tmp_path: Path) -> None:
