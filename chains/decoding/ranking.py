@@ -77,7 +77,7 @@ def _places(
     scores: torch.Tensor, at_least: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Row, number within the row, and token id of all that reach the bound; int64 each."""
-    if scores.is_cuda:
+    if scores.device.type != "cpu":
         flat = (scores >= at_least).flatten().nonzero().squeeze(-1)
     else:
         flat = torch.from_numpy(np.flatnonzero(scores.numpy() >= at_least.numpy()))
@@ -96,7 +96,7 @@ def _packed(scores: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
 
 
 def _sorted(keys: torch.Tensor) -> torch.Tensor:
-    if keys.is_cuda:
+    if keys.device.type != "cpu":
         return keys.sort(dim=-1).values
     return torch.from_numpy(np.sort(keys.numpy(), axis=-1))
 
