@@ -21,7 +21,7 @@ from chains.models import ModelSpec, open_model
 from prompts.file_format import Output
 
 PASSAGE = "the dog ran after the cat and the cat sat on the mat. " * 3
-PROMPTS = ["the cat sat", "a", f"{PASSAGE}\nwhat is this?", f"{PASSAGE}\nwho sat?", "rivers"]
+PROMPTS = ["the cat sat", f"{PASSAGE}\nwhat is this?", f"{PASSAGE}\nwho sat?"]
 SETTINGS: list[dict[str, Any]] = [
     {"strategy": "greedy"},
     {"strategy": "greedy", "repetition_penalty": 1.3, "no_repeat_ngram_size": 2},
@@ -34,6 +34,7 @@ SETTINGS: list[dict[str, Any]] = [
     {"strategy": "sample", "top_h": 0.5},
     {"strategy": "beam", "num_beams": 3, "n": 2, "no_repeat_ngram_size": 2},
     {"strategy": "beam_sample", "num_beams": 3, "repetition_penalty": 1.3},
+    {"strategy": "beam_sample", "num_beams": 3, "top_p": 0.9},
     {"strategy": "diverse_beam", "num_beams": 4, "num_beam_groups": 2},
     {"strategy": "stochastic_beam", "num_beams": 3, "n": 3},
     {"strategy": "arithmetic", "n": 3},
@@ -59,8 +60,7 @@ def calls(settings: dict[str, Any], guides: Any = (), most: int = 4) -> list[Cal
 def cases(folder: Path) -> Iterator[tuple[str, Path, list[Call]]]:
     """Name, model and calls."""
     llama = save_causal(folder / "llama", vocab_size=4100)  # so many are read in blocks
-    for settings in SETTINGS:
-        yield f"llama, {named(settings)}", llama, calls(settings)
+    yield "llama, all strategies", llama, [call for each in SETTINGS for call in calls(each)]
     object_ = {"type": "object", "properties": {"size": {"type": "integer"}}, "required": ["size"]}
     held = {
         "json": Output(form="json", schema=object_),
@@ -74,11 +74,12 @@ def cases(folder: Path) -> Iterator[tuple[str, Path, list[Call]]]:
                 llama,
                 calls({"strategy": strategy}, guides_for(output), 16),
             )
-    words = (LengthGuide(min=3, max=9, target=6),)
-    yield "length", llama, calls({"strategy": "sample"}, words, 10)
+    length = (LengthGuide(min=5, max=9, target=6),)
+    yield "length", llama, calls({"strategy": "sample"}, length, 10)
     scores = [STRATEGIES.build({"strategy": "score", "target": text}) for text in PROMPTS]
-    scoring = [Call((Message("user", PROMPTS[2]),), score, 0) for score in scores]
+    scoring = [Call((Message("user", PROMPTS[1]),), score, 0) for score in scores]
     yield "score", llama, scoring
+    yield "bloom, score", save_causal(folder / "bloom", "bloom"), scoring
     for family in OTHERS:
         yield f"{family}, greedy", save_causal(folder / family, family), calls(SETTINGS[0])
     for settings in (SETTINGS[3], SETTINGS[9]):

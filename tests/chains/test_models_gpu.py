@@ -38,9 +38,9 @@ def test_a_tensor_in_the_wrong_place_would_be_seen(told: Told) -> None:
 
 def test_every_strategy_and_architecture_replies_on_a_gpu_as_on_the_cpu(told: Told) -> None:
     cases = {name: pair for name, pair in told.items() if name != "a stray tensor"}
-    assert len(cases) > 30
+    assert len(cases) > 20
     for name, (there, here) in cases.items():
-        assert len(there) == len(here) >= 5
+        assert len(there) == len(here) >= 3
         for one, other in zip(there, here, strict=True):
             assert [reply[:3] for reply in one] == [reply[:3] for reply in other], name
             assert [reply[3] for reply in one] == pytest.approx([r[3] for r in other], abs=1e-4)
