@@ -10,6 +10,7 @@ write blanks for ever, and strings escape only what they must.
 
 import json
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 Form = Literal["json", "choice", "regex"]
 LONGEST = 200  # characters of a message
+
+_UNWRITTEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+"""What JSON may hold only as an escape that is not allowed below: the engine leaves it out."""
 
 _JSON: "JsonCompileOptions" = {
     "whitespace_flexible": False,
@@ -58,10 +62,36 @@ def grammar_of(form: Form, source: str) -> str:
 
 def _json_grammar(schema: dict[str, Any]) -> str:
     """Of the narrowed schema, or where nothing is left of that, of the schema as it stands."""
+    unwritten = _UNWRITTEN.search("\n".join(_fixed_texts(schema)))
+    if unwritten:
+        number = f"U+{ord(unwritten.group()):04X}"
+        raise ValueError(f"the control character {number} of an 'enum' or 'const' is never written")
     try:
         return _sound(_from_schema(narrowed(schema, _expressible)))
     except ValueError:
         return _sound(_from_schema(schema))
+
+
+def _fixed_texts(part: Any, *, named: bool = False) -> Iterator[str]:
+    """The texts in what `enum` and `const` ask for; `named` where keys are names of properties."""
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key in ("enum", "const") and not named:
+                yield from _texts(value)
+            else:
+                yield from _fixed_texts(value, named=key == "properties" and not named)
+    elif isinstance(part, list):
+        for each in part:
+            yield from _fixed_texts(each)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from (text for pair in value.items() for each in pair for text in _texts(each))
+    elif isinstance(value, list):
+        yield from (text for each in value for text in _texts(each))
 
 
 def _from_schema(schema: dict[str, Any]) -> str:

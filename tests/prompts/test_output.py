@@ -34,6 +34,14 @@ from prompts.file_format import Output
             {"form": "json", "schema": {"allOf": [{"type": "null"}, {"type": "string"}]}},
             "output.schema: no reply can be held to this: Unsatisfiable schema",
         ),
+        (
+            {"form": "json", "schema": {"items": {"anyOf": [{"enum": [0, ["a\x00b"]]}]}}},
+            "output.schema: no reply can be held to this: the control character U+0000 of an",
+        ),
+        (
+            {"form": "json", "schema": {"properties": {"a": {"const": {"b\r": 1}}}}},
+            "output.schema: no reply can be held to this: the control character U+000D of an",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_when_a_prompt_is_loaded(
@@ -42,6 +50,17 @@ def test_what_does_not_fit_is_refused_when_a_prompt_is_loaded(
     with pytest.raises(UsageError) as caught:
         Output.model_validate(keys)
     assert str(caught.value).startswith(line)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"enum": ["a\tb\nc"], "description": "a\x00b"},
+        {"properties": {"enum": {"description": "a\x00b"}, "const": {"type": "integer"}}},
+    ],
+)
+def test_control_characters_elsewhere_are_not_minded(schema: dict[str, Any]) -> None:
+    assert Output.model_validate({"form": "json", "schema": schema}).json_schema == schema
 
 
 def test_a_language_that_is_not_known_is_refused() -> None:
