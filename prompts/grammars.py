@@ -10,7 +10,9 @@ write blanks for ever, and strings escape only what they must.
 
 import json
 import re
+import warnings
 from collections.abc import Iterator
+from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -54,6 +56,8 @@ def grammar_of(form: Form, source: str) -> str:
     if form == "json":
         return _json_grammar(json.loads(source))
     if form == "regex":
+        if _read_in_two_ways(source):
+            raise ValueError(r"a '[', '&&', '--', '||' or '~~' inside of [...] needs a backslash")
         return _sound(LLMatcher.grammar_from_regex(source))
     texts = " | ".join(json.dumps(text, ensure_ascii=False) for text in json.loads(source))
     # One terminal: of several the lexer would take the longest and never stop at "yes".
@@ -62,36 +66,47 @@ def grammar_of(form: Form, source: str) -> str:
 
 def _json_grammar(schema: dict[str, Any]) -> str:
     """Of the narrowed schema, or where nothing is left of that, of the schema as it stands."""
-    unwritten = _UNWRITTEN.search("\n".join(_fixed_texts(schema)))
-    if unwritten:
-        number = f"U+{ord(unwritten.group()):04X}"
-        raise ValueError(f"the control character {number} of an 'enum' or 'const' is never written")
+    for value in _fixed(schema):
+        unwritten = _UNWRITTEN.search(value) if isinstance(value, str) else None
+        if unwritten:
+            what = f"control character U+{ord(unwritten.group()):04X}"
+            raise ValueError(f"the {what} of an 'enum' or 'const' is never written")
+        if type(value) in (int, float) and not _keeps_its_digits(value):
+            raise ValueError(f"{value} of an 'enum' or 'const' has digits that are not kept")
     try:
         return _sound(_from_schema(narrowed(schema, _expressible)))
     except ValueError:
         return _sound(_from_schema(schema))
 
 
-def _fixed_texts(part: Any, *, named: bool = False) -> Iterator[str]:
-    """The texts in what `enum` and `const` ask for; `named` where keys are names of properties."""
+def _fixed(part: Any, *, named: bool = False) -> Iterator[Any]:
+    """What `enum` and `const` are made of; `named` where keys are names of properties."""
     if isinstance(part, dict):
         for key, value in part.items():
             if key in ("enum", "const") and not named:
-                yield from _texts(value)
+                yield from _parts(value)
             else:
-                yield from _fixed_texts(value, named=key == "properties" and not named)
+                yield from _fixed(value, named=key == "properties" and not named)
     elif isinstance(part, list):
         for each in part:
-            yield from _fixed_texts(each)
+            yield from _fixed(each)
 
 
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
+def _parts(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from value
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from _parts(each)
+    else:
         yield value
-    elif isinstance(value, dict):
-        yield from (text for pair in value.items() for each in pair for text in _texts(each))
-    elif isinstance(value, list):
-        yield from (text for each in value for text in _texts(each))
+
+
+def _keeps_its_digits(value: float) -> bool:
+    """Whether the engine, which reads numbers to some 15 digits, writes it as it is."""
+    digits = Decimal(repr(value)).normalize().as_tuple().digits
+    return len(digits) <= 15 and abs(value) < (2**63 if isinstance(value, int) else 2**53)
 
 
 def _from_schema(schema: dict[str, Any]) -> str:
@@ -101,7 +116,22 @@ def _from_schema(schema: dict[str, Any]) -> str:
     return LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_JSON)
 
 
+def _read_in_two_ways(pattern: str) -> bool:
+    """Whether a character class has what the engine takes for a set operation, and Python not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        try:
+            re.compile(f"(?:{pattern})")  # never the text of another pattern, which `re` may know
+        except FutureWarning:
+            return True
+        except re.error:  # such as \p{L}, which the engine and `regex` know and `re` does not
+            return False
+    return False
+
+
 def _expressible(pattern: str) -> bool:
+    if _read_in_two_ways(pattern):
+        return False
     try:
         _sound(_from_schema({"type": "string", "pattern": pattern}))
     except ValueError:

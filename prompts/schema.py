@@ -7,6 +7,7 @@ Draft 2020-12 without remote references: a schema cannot fetch anything. Regular
 run with a time limit, because the text that they meet is the model's.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -30,7 +31,9 @@ class ReplySchema:
     def __init__(self, schema: Mapping[str, Any]) -> None:
         _check_keywords(schema)
         try:
-            Draft202012Validator.check_schema(schema)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # of a pattern such as [[0]]
+                Draft202012Validator.check_schema(schema)
         except jsonschema.SchemaError as exc:
             place = "".join(f"{part}: " for part in exc.absolute_path)
             raise ValueError(_shorten(f"{place}{exc.message}")) from exc

@@ -39,6 +39,18 @@ from prompts.file_format import Output
             "output.schema: no reply can be held to this: the control character U+0000 of an",
         ),
         (
+            {"form": "regex", "pattern": "x[[0]]"},
+            "output.pattern: no reply can be held to this: a '['",
+        ),
+        (
+            {"form": "json", "schema": {"items": {"enum": [1, 0.30000000000000004]}}},
+            "output.schema: no reply can be held to this: 0.30000000000000004 of an 'enum'",
+        ),
+        (
+            {"form": "json", "schema": {"const": 2**53 + 1}},
+            "output.schema: no reply can be held to this: 9007199254740993 of an",
+        ),
+        (
             {"form": "json", "schema": {"properties": {"a": {"const": {"b\r": 1}}}}},
             "output.schema: no reply can be held to this: the control character U+000D of an",
         ),
@@ -55,11 +67,12 @@ def test_what_does_not_fit_is_refused_when_a_prompt_is_loaded(
 @pytest.mark.parametrize(
     "schema",
     [
-        {"enum": ["a\tb\nc"], "description": "a\x00b"},
+        {"enum": ["a\tb\nc", 0.1, -2, 123456789012345, True], "description": "a\x00b"},
+        {"type": "string", "pattern": "^[[0]]$"},  # not held to, and looked at afterwards
         {"properties": {"enum": {"description": "a\x00b"}, "const": {"type": "integer"}}},
     ],
 )
-def test_control_characters_elsewhere_are_not_minded(schema: dict[str, Any]) -> None:
+def test_what_can_be_written_is_not_refused(schema: dict[str, Any]) -> None:
     assert Output.model_validate({"form": "json", "schema": schema}).json_schema == schema
 
 
