@@ -12,16 +12,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+LONGEST_DETAIL = 500  # characters
+
 
 class Unreadable(Exception):
     """Raised where a file, or a record of it, cannot become text or a row.
 
     Attributes:
         reason: A short name to count by: `not_utf8`, `empty`, `encrypted`, `scanned`.
-        detail: What was found, in words.
+        detail: What was found, in words; of a longer text, which may quote the file, the beginning.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
+        if len(detail) > LONGEST_DETAIL:
+            detail = f"{detail[: LONGEST_DETAIL - 3]}..."
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail

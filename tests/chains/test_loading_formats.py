@@ -224,3 +224,15 @@ def test_pictures_of_pages_are_recognised_where_something_can(
     reading = pdf.read_pdf(made_pdf("One.", None), Limits())
     assert reading.text == text
     assert [fault.place for fault in reading.faults] == places
+
+
+def test_what_is_quoted_of_a_damaged_file_is_cut() -> None:
+    data = bytearray(epub("<p>One</p>" * 900))
+    length = data.index(b"META-INF/container.xml") - 30 + 26  # of that name in its local header
+    data[length : length + 2] = (900).to_bytes(2, "little")
+    with pytest.raises(
+        Unreadable, match=r"malformed: 'META-INF/container.xml' is damaged"
+    ) as caught:
+        read_bytes(bytes(data), "a.epub")
+    assert len(caught.value.detail) == 500
+    assert caught.value.detail.endswith("...")
