@@ -104,9 +104,8 @@ def load_tokenizer(folder: Path) -> Any:
             problem = f"transformers cannot load its tokenizer: {_first_line(exc)}"
             fix = "add the tokenizer's files (tokenizer.json) to the folder"
             raise ModelError(problem, fix=fix, file=folder) from exc
-    tokenizer.deprecation_warnings[_TOO_LONG] = (
-        True  # as if warned: who encodes looks at the length
-    )
+    # As if it had warned already: who encodes a text looks at its length.
+    tokenizer.deprecation_warnings[_TOO_LONG] = True
     return tokenizer
 
 
