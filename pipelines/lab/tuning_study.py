@@ -12,6 +12,7 @@ often the process was ended in between: the sampler is made anew for every trial
 import json
 import logging
 import sqlite3
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -216,14 +217,20 @@ def _storage(path: Path) -> "optuna.storages.RDBStorage":
     After a power cut the last trials may be missing, never the file; their calls are in the ledger.
     """
     from optuna.storages import RDBStorage
+    from sqlalchemy.pool import NullPool
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=OFF")
+        with ExitStack() as undoing:
+            undoing.callback(connection.close)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=OFF")
+            undoing.pop_all()
         return connection
 
-    return RDBStorage(f"sqlite:///{path}", engine_kwargs={"creator": connect})
+    # Without a pool, which would hold connections open for as long as the process lives.
+    options = {"creator": connect, "poolclass": NullPool}
+    return RDBStorage(f"sqlite:///{path}", engine_kwargs=options)
 
 
 def _state(name: str) -> "optuna.trial.TrialState":
