@@ -130,7 +130,7 @@ def measure(folder: Path, most: int, names: list[str]) -> Iterator[tuple[str, st
             stage = _classify(given, [*range(len(given.templates))], _prior("rows", len(rows)))
             found = _run(given, rows, others, {**stage, "scores": "scores"})
             yield f"{name}, {len(rows)} texts, their own prior", f"{_right(given, found):.1%} right"
-            cut = _evenly(given, found, "scores")
+            cut = _evenly(given, found)
             yield f"{name}, {len(rows)} texts, cut evenly", f"{_right(given, cut):.1%} right"
 
 
@@ -170,10 +170,10 @@ def _right(given: Set, found: list[dict[str, Any]]) -> float:
     return fmean(said.get(row["right"]) == said.get(row["found"], row["found"]) for row in found)
 
 
-def _evenly(given: Set, found: list[dict[str, Any]], scores: str) -> list[dict[str, Any]]:
+def _evenly(given: Set, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The texts with two labels given anew: the half more probable of the second, and the rest."""
     first, second = given.said
-    ordered = sorted(found, key=lambda row: row[scores][second])
+    ordered = sorted(found, key=lambda row: row["scores"][second])
     half = len(ordered) // 2
     return [{**row, "found": first if n < half else second} for n, row in enumerate(ordered)]
 

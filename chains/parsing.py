@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prompts.code_syntax import Language, blocks_of, syntax_fault
+from prompts.errors import shorten
 from prompts.file_format import Output
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class _Refused(ValueError):
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason)
-        self.fault = ParseFault(reason, _shorten(detail))
+        self.fault = _fault(reason, detail)
 
 
 def parse_reply(output: Output, text: str) -> ParsedValue | ParseFault:
@@ -85,7 +86,7 @@ def parse_reply(output: Output, text: str) -> ParsedValue | ParseFault:
         return _json(output, text.strip())
     if output.form == "choice":
         known = text.strip() in output.choices
-        return ParsedValue(text.strip()) if known else ParseFault("not_a_choice", _shorten(text))
+        return ParsedValue(text.strip()) if known else _fault("not_a_choice", text)
     return _code(output.language, text) if output.language else _matching(output, text)
 
 
@@ -115,7 +116,7 @@ def _matching(output: Output, text: str) -> ParsedValue | ParseFault:
     for reply in (text, text.strip()):
         if output.matches(reply):
             return ParsedValue(reply)
-    return ParseFault("no_match", _shorten(text))
+    return _fault("no_match", text)
 
 
 def _code(language: Language, text: str) -> ParsedValue | ParseFault:
@@ -125,7 +126,7 @@ def _code(language: Language, text: str) -> ParsedValue | ParseFault:
     if not blocks[0]:
         return ParseFault("empty_reply", "a fenced block without code")
     fault = syntax_fault(language, blocks[0])
-    return ParseFault("not_code", _shorten(fault)) if fault else ParsedValue(blocks[0])
+    return _fault("not_code", fault) if fault else ParsedValue(blocks[0])
 
 
 def _json(output: Output, text: str) -> ParsedValue | ParseFault:
@@ -145,7 +146,7 @@ def _only_value_inside(text: str, whole: ParseFault) -> ParsedValue | ParseFault
     faults: list[ParseFault] = []
     for start, end in _spans(text):
         if end is None:
-            faults.append(ParseFault("cut_json", _shorten(text[start:])))
+            faults.append(_fault("cut_json", text[start:]))
             break
         value = _load(text[start:end])
         if isinstance(value, ParsedValue):
@@ -241,5 +242,5 @@ def _constant(name: str) -> Any:
     raise _Refused("not_finite", name)
 
 
-def _shorten(text: str) -> str:
-    return text if len(text) <= LONGEST_DETAIL else text[: LONGEST_DETAIL - 3] + "..."
+def _fault(reason: str, detail: str) -> ParseFault:
+    return ParseFault(reason, shorten(detail, LONGEST_DETAIL))

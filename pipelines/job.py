@@ -23,11 +23,10 @@ from pipelines.quota import Quota
 from pipelines.rows import JSON, digest
 from pipelines.sources import SOURCES, Source
 from pipelines.stages import STAGES, Stage
-from prompts.errors import SourceError, TextmillError, UsageError, unknown
+from prompts.errors import SourceError, TextmillError, UsageError, shorten, unknown
 from prompts.prompt import Prompt, load_prompt
 from prompts.registry import Registry, described, dotted, validate
 from prompts.strict_yaml import Document, read_yaml_file
-from prompts.yaml_scalars import shorten
 
 PROJECT = Path(__file__).resolve().parent.parent
 

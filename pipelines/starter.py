@@ -6,8 +6,7 @@ from pathlib import Path
 from pipelines.console import show
 from pipelines.files import write_atomically
 from pipelines.job import fault_of_name
-from prompts.errors import UsageError
-from prompts.yaml_scalars import shorten
+from prompts.errors import UsageError, shorten
 
 _JOB = """\
 name: {name}

@@ -40,7 +40,7 @@ from pipelines.ledger import Ledger
 from pipelines.manifest import environment_changes
 from pipelines.replaying import Replayer
 from pipelines.runner import run
-from prompts.errors import ModelError, ReproductionError, UsageError
+from prompts.errors import ModelError, ReproductionError, UsageError, shorten
 
 _SHOWN = 120  # characters of a value that an error shows
 
@@ -209,14 +209,12 @@ def _not_the_same(folder: RunFolder, first: Difference, changes: list[str]) -> R
     fix = "the same job, versions and machine class give the same bytes: please report it"
     if changes:
         fix = "verify with the versions and on the machine class that the warning names"
-    problem = f"recorded {_cut(first.recorded)}, made again {_cut(first.found)}"
+    problem = (
+        f"recorded {shorten(first.recorded, _SHOWN)}, made again {shorten(first.found, _SHOWN)}"
+    )
     if first.line is None and not first.column:
         return ReproductionError(problem, fix=fix, file=folder.path / first.where)
     if first.line is None:
         return ReproductionError(f"{first.where}: {problem}", fix=fix, key=first.column)
     file = folder.path / first.where
     return ReproductionError(problem, fix=fix, file=file, line=first.line, key=first.column)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import regex
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 
-from prompts.errors import UsageError, unknown
+from prompts.errors import UsageError, shorten, unknown
 
 if TYPE_CHECKING:
     from prompts.schema import ReplySchema
@@ -167,5 +167,4 @@ def _held(text: str, wanted: Sequence[str], banned: Sequence[str], prefix: str) 
 
 
 def _quoted(text: str) -> str:
-    shown = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
-    return json.dumps(shown, ensure_ascii=False)
+    return json.dumps(shorten(text, _SHOWN), ensure_ascii=False)

@@ -20,6 +20,11 @@ from pathlib import Path
 from typing import ClassVar
 
 
+def shorten(text: str, most: int = 60) -> str:
+    """`text`, cut to what fits into an error line: `most` characters, the dots among them."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 class TextmillError(Exception):
     """An error that is the user's to mend: what was found, where, and how to mend it.
 

@@ -49,7 +49,8 @@ def grammar_of(form: Form, source: str) -> str:
         JSON, as `llguidance.LLMatcher` takes it.
 
     Raises:
-        ValueError: Nothing fits the schema, or the engine cannot express the pattern.
+        ValueError: Nothing fits the schema, the engine would not write a value of it as it is, or
+            it cannot express the pattern or reads it otherwise than Python.
     """
     from llguidance import LLMatcher
 

@@ -16,6 +16,8 @@ import referencing
 import regex
 from jsonschema.validators import Draft202012Validator
 
+from prompts.errors import shorten
+
 PATTERN_SECONDS = 0.1
 LONGEST_FAULT = 200  # characters; jsonschema's messages quote the whole value
 
@@ -36,7 +38,7 @@ class ReplySchema:
                 Draft202012Validator.check_schema(schema)
         except jsonschema.SchemaError as exc:
             place = "".join(f"{part}: " for part in exc.absolute_path)
-            raise ValueError(_shorten(f"{place}{exc.message}")) from exc
+            raise ValueError(shorten(f"{place}{exc.message}", LONGEST_FAULT)) from exc
         self._validator = _Validator(schema, registry=referencing.Registry())
         try:
             self._validator.is_valid({})
@@ -52,11 +54,7 @@ class ReplySchema:
         if error is None:
             return ""
         place = ".".join(map(str, error.absolute_path))
-        return _shorten(f"{place}: {error.message}" if place else error.message)
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= LONGEST_FAULT else text[: LONGEST_FAULT - 3] + "..."
+        return shorten(f"{place}: {error.message}" if place else error.message, LONGEST_FAULT)
 
 
 def _check_keywords(schema: Mapping[str, Any]) -> None:

@@ -21,8 +21,8 @@ from typing import Any
 
 import yaml
 
-from prompts.errors import UsageError
-from prompts.yaml_scalars import Ambiguous, read_plain, shorten
+from prompts.errors import UsageError, shorten
+from prompts.yaml_scalars import Ambiguous, read_plain
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 50

@@ -11,6 +11,8 @@ import math
 import re
 from decimal import Decimal
 
+from prompts.errors import shorten
+
 MAX_INT = 2**63 - 1  # what Arrow and every JSON reader with 64-bit integers hold
 LONGEST_NUMBER = 60  # characters; int() itself gives up at thousands of digits
 
@@ -68,11 +70,6 @@ def read_plain(text: str) -> str | int | float | bool | None:
     if _DATE.fullmatch(text):
         raise Ambiguous(f"'{shorten(text)}' is a date to YAML 1.1 and text to YAML 1.2")
     return _number(text)
-
-
-def shorten(text: str) -> str:
-    """`text`, cut to what fits into an error line."""
-    return text if len(text) <= LONGEST_NUMBER else text[: LONGEST_NUMBER - 3] + "..."
 
 
 def _refuse_words(text: str) -> None:

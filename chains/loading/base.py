@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from prompts.errors import shorten
+
 LONGEST_DETAIL = 500  # characters
 
 
@@ -24,11 +26,9 @@ class Unreadable(Exception):
     """
 
     def __init__(self, reason: str, detail: str) -> None:
-        if len(detail) > LONGEST_DETAIL:
-            detail = f"{detail[: LONGEST_DETAIL - 3]}..."
-        super().__init__(f"{reason}: {detail}")
         self.reason = reason
-        self.detail = detail
+        self.detail = shorten(detail, LONGEST_DETAIL)
+        super().__init__(f"{reason}: {self.detail}")
 
 
 @dataclass(frozen=True, slots=True)

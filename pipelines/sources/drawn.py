@@ -26,10 +26,9 @@ from pipelines.drawing import DISTRIBUTIONS, Distribution
 from pipelines.drawing.weights import Value, Values, Weighted, check_values
 from pipelines.expressions import BadExpression, Expression
 from pipelines.rows import JSON
-from prompts.errors import UsageError, unknown
+from prompts.errors import UsageError, shorten, unknown
 from prompts.registry import described, dotted, validate
 from prompts.template import Template, TemplateFault, check_plain
-from prompts.yaml_scalars import shorten
 
 Known = Mapping[str, JSON]
 """The columns of a row that have a value so far."""
