@@ -10,7 +10,6 @@ write blanks for ever, and strings escape only what they must.
 
 import json
 import re
-import warnings
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import cache
@@ -26,6 +25,13 @@ LONGEST = 200  # characters of a message
 
 _UNWRITTEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 """What JSON may hold only as an escape that is not allowed below: the engine leaves it out."""
+
+_ESCAPE = re.compile(r"\\.", re.DOTALL)
+_CLASS = re.compile(r"\[\^?\]?([^]]*)\]")
+_SET = re.compile(r"\[|&&|--|\|\||~~")
+"""Set operations to the engine, characters to Python, inside of `[...]`."""
+_POSSESSIVE = re.compile(r"(?:[*+?]|\{[0-9]*,?[0-9]*\})\+")
+"""A repetition that gives nothing back to Python, and one of a repetition to the engine."""
 
 _JSON: "JsonCompileOptions" = {
     "whitespace_flexible": False,
@@ -57,8 +63,9 @@ def grammar_of(form: Form, source: str) -> str:
     if form == "json":
         return _json_grammar(json.loads(source))
     if form == "regex":
-        if _read_in_two_ways(source):
-            raise ValueError(r"a '[', '&&', '--', '||' or '~~' inside of [...] needs a backslash")
+        fault = _read_in_two_ways(source)
+        if fault:
+            raise ValueError(fault)
         return _sound(LLMatcher.grammar_from_regex(source))
     texts = " | ".join(json.dumps(text, ensure_ascii=False) for text in json.loads(source))
     # One terminal: of several the lexer would take the longest and never stop at "yes".
@@ -117,17 +124,14 @@ def _from_schema(schema: dict[str, Any]) -> str:
     return LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_JSON)
 
 
-def _read_in_two_ways(pattern: str) -> bool:
-    """Whether a character class has what the engine takes for a set operation, and Python not."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", FutureWarning)
-        try:
-            re.compile(f"(?:{pattern})")  # never the text of another pattern, which `re` may know
-        except FutureWarning:
-            return True
-        except re.error:  # such as \p{L}, which the engine and `regex` know and `re` does not
-            return False
-    return False
+def _read_in_two_ways(pattern: str) -> str:
+    """How to write what the engine reads otherwise than Python; empty if there is nothing."""
+    plain = _ESCAPE.sub("x", pattern)
+    if any(_SET.search(found[1]) for found in _CLASS.finditer(plain)):
+        return "a '[', '&&', '--', '||' or '~~' inside of [...] needs a backslash"
+    if _POSSESSIVE.search(_CLASS.sub("x", plain)):
+        return "a '+' behind another quantifier, as in 'a?+', needs a group: '(?:a?)+'"
+    return ""
 
 
 def _expressible(pattern: str) -> bool:

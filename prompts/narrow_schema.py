@@ -121,13 +121,11 @@ def _bounded(node: dict[str, Any]) -> dict[str, Any]:
 
 def _filled(node: dict[str, Any], closes: bool) -> dict[str, Any]:
     """What a schema says nothing of: keys that have no name in it, items."""
-    if not closes:
-        return node
     types, anything = _types(node), {"$ref": f"#/$defs/{_level(LEVELS)}"}
     found = {**node}
     if "object" in types and not node.keys() & _OPEN:
         named = node.get("properties", {})
-        closed = bool(named) and set(node.get("required", ())) <= named.keys()
+        closed = closes and bool(named) and set(node.get("required", ())) <= named.keys()
         found["additionalProperties"] = False if closed else anything
     if "array" in types:
         found.setdefault("items", anything)

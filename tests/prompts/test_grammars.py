@@ -48,8 +48,10 @@ def obj(**properties: Any) -> dict[str, Any]:
         (
             {"allOf": [obj(a={"type": "null"}), obj(b={"type": "null"})]},
             ['{"a": null, "b": null}'],
-            ['{"a": null}'],
+            ['{"a": null}', '{"a": null, "b": null, "c": 1e999}'],
         ),
+        ({"allOf": [{"type": "array"}]}, ['[1, "a", {"b": 2}]'], ["[1e999]", "[[[[[1]]]]]"]),
+        ({"allOf": [obj(a={"type": "integer"}), {"required": ["b"]}]}, ['{"a": 1, "b": 2}'], []),
         ({"type": "array", "prefixItems": [{"type": "null"}]}, ["[null, 5]"], ["[1]"]),
         ({"oneOf": [{"type": "null"}, {"enum": ["a", None]}]}, ["null", '"a"'], ["1"]),
         (
@@ -92,12 +94,23 @@ def test_narrowing_leaves_the_schema_itself_as_it_is() -> None:
         ("json", '{"enum": []}', "anyOf is empty"),
         ("regex", "(?=a)b", "look-around, including look-ahead and look-behind, is not supp"),
         ("regex", r"(a)\1", "backreferences are not supported"),
+        ("regex", "[0[0]]", "inside of .* needs a backslash"),
+        ("regex", "x[]a--b]", "inside of .* needs a backslash"),
+        ("regex", "a?+", "a '.' behind another quantifier"),
+        ("regex", r"\\a{2,3}+", "a '.' behind another quantifier"),
         ("regex", r"\bfoo", "lookarounds not supported yet"),
     ],
 )
 def test_what_cannot_be_written_is_refused(form: Any, source: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         grammar_of(form, source)
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"a\?+", "[?+]+", "[]?+]", "[^\\]*+]x", "a}+", "(a?)+", r"[0\[0]"]
+)
+def test_what_is_read_in_one_way_is_taken(pattern: str) -> None:
+    assert grammar_of("regex", pattern)
 
 
 def test_both_readings_of_a_class_of_letters_pass_the_check() -> None:
