@@ -55,7 +55,9 @@ FIGURES = {
     "rate of the linear layers at 48 rows": " GFLOP/s",
     "engine's own overhead": " of its time",
     "32 prompts of 40 to 190 tokens, nothing shared: engine / generate": "x",
+    "32 prompts, nothing shared: engine / limit": "",
     "beam 4 on 16 prompts: engine / generate": "x",
+    "beam 4 on 16 prompts: engine / limit": "",
 }
 
 
@@ -102,9 +104,12 @@ class Ways:
         rate = self.rate()
         engine, generate = sampled / shared, reference / stock
         values = [engine, generate, looped / loop, engine / generate, engine / (looped / loop)]
-        values += [self.work(sampled) / rate / shared, rate / 1e9, self.overhead()]
+        values += [self.work(self.sharing, sampled, len(self.head)) / rate / shared]
+        values += [rate / 1e9, self.overhead()]
         values += [(apart / alone) / (stock_apart / stock_alone)]
+        values += [self.work(self.apart, apart) / rate / alone]
         values += [(beams / beam) / (stock_beams / stock_beam)]
+        values += [self.work(self.apart[:16], 4 * beams) / rate / beam]
         return dict(zip(FIGURES, values, strict=True))
 
     def engine(self, prompts: Sequence[tuple[int, ...]], shared: int = 338) -> int:
@@ -159,15 +164,16 @@ class Ways:
         step()
         return statistics.median(work / _timed(step)[1] for _ in range(15))
 
-    def work(self, tokens: int) -> float:
+    def work(self, prompts: Sequence[tuple[int, ...]], tokens: int, shared: int = 0) -> float:
         """FLOP of all matrix products that so many tokens and the prompts take, attention too."""
         config = self.twin.config
         head = 2 * config.hidden_size * config.vocab_size
         body = 2 * sum(p.numel() for n, p in self.twin.named_parameters() if "proj" in n)
-        own = sum(len(prompt) - len(self.head) for prompt in self.sharing)
-        read = len(self.head) + own
-        seen = 4 * config.num_hidden_layers * config.hidden_size * (len(self.head) + NEW / 2)
-        return tokens * (head + body + seen) + read * body + own * seen + len(self.sharing) * head
+        own = sum(map(len, prompts)) - shared * len(prompts)
+        before = shared + own / len(prompts)
+        pair = 4 * config.num_hidden_layers * config.hidden_size
+        seen = pair * (tokens * (before + NEW / 2) + own * shared)
+        return tokens * (head + body) + (shared + own) * body + seen + len(prompts) * head
 
     def overhead(self) -> float:
         """Share of the time that is spent neither in the model nor in choosing tokens."""

@@ -2,11 +2,11 @@
 
     pack_linear_layers(model)      # on the CPU
 
-A product brings its weight matrix into blocks before it multiplies, at every call. In bfloat16 that
-is done once for all layers: a fifth faster, the same to the last bit. In float32 it is done for the
-layer that gives a number for each token of the vocabulary, where it is half of the work; oneDNN
-takes that product over from the library that makes the others, so its last bits are others, but
-each row's are its own as before.
+A product brings its weight matrix into blocks before it multiplies, at every call; here that is
+done once. In bfloat16 it makes a step a fifth faster and is the same to the last bit. In float32
+oneDNN takes the products over from another library: they take 0.6 of the time with 16 rows, 0.7
+with 32, 0.8 with 48 (two AVX2 cores). Their last bits are others, but each row's are its own as
+before.
 """
 
 from typing import Any
@@ -15,9 +15,6 @@ import torch
 
 ROWS_HINT = 48
 """Rows that the blocks are laid out for; the result does not depend on it."""
-
-WIDE = 16_384
-"""Outputs from which on a float32 layer is packed. Smaller ones are as fast as they are."""
 
 
 class PackedLinear(torch.nn.Module):
@@ -59,4 +56,4 @@ def _packs(linear: torch.nn.Linear) -> bool:
         return False
     if weight.dtype == torch.bfloat16:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return weight.dtype == torch.float32 and linear.out_features >= WIDE
+    return weight.dtype == torch.float32
