@@ -106,7 +106,8 @@ class Buffers:
             for tensor in tensors.values():
                 origin = torch.tensor(sources, device=tensor.device)
                 target = torch.tensor(targets, device=tensor.device)
-                tensor[target, :, :used] = tensor[origin, :, :used]
+                front = tensor[:, :, :used]
+                front.index_copy_(0, target, front.index_select(0, origin))
 
     def put(self, row: int, segment: Segment) -> None:
         """Make the beginning of a row what a segment holds."""
