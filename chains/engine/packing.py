@@ -9,6 +9,8 @@ with 32, 0.8 with 48 (two AVX2 cores). Their last bits are others, but each row'
 before.
 """
 
+import ctypes
+import sys
 from typing import Any
 
 import torch
@@ -44,16 +46,23 @@ def pack_linear_layers(model: Any) -> None:
     """Replace the linear layers of a model where that makes it faster."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return
-    for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if type(child) is torch.nn.Linear and _packs(child):
-                setattr(module, name, PackedLinear(child))
+    # A list of the layers themselves would hold all weights until the last one is packed.
+    for module in [m for m in model.modules() if type(m) is not torch.nn.Linear]:
+        for name in [name for name, child in module.named_children() if _packs(child)]:
+            setattr(module, name, PackedLinear(getattr(module, name)))
+            _give_back()
 
 
-def _packs(linear: torch.nn.Linear) -> bool:
-    weight = linear.weight
-    if weight.device.type != "cpu":
+def _give_back() -> None:
+    """Let go of what was freed; glibc keeps what another thread allocated, as when loading."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
+
+
+def _packs(module: torch.nn.Module) -> bool:
+    if type(module) is not torch.nn.Linear or module.weight.device.type != "cpu":
         return False
-    if weight.dtype == torch.bfloat16:
+    if module.weight.dtype == torch.bfloat16:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return weight.dtype == torch.float32
+    return module.weight.dtype == torch.float32

@@ -1,5 +1,6 @@
 """The decode loop against transformers' generate, and a row's bytes against its neighbours."""
 
+import weakref
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from tiny_models import FAMILIES, tiny_causal
 
 from chains.decoding import Beam, Greedy, Sample
 from chains.decoding.search import Request, Vocabulary
+from chains.engine import packing
 from chains.engine.attention_engine import AttentionEngine
 from chains.engine.batches import decode_all, plan
 from chains.engine.choice import choose_engine
@@ -62,6 +64,23 @@ def test_greedy_equals_generate_token_for_token(family: str) -> None:
     ]
     assert greedy_tokens(engine, prompt_list) == expected
     assert len(set(expected)) == len(expected)
+
+
+def test_a_layer_is_let_go_of_before_the_next_one_is_packed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = tiny_causal("llama")
+    layers = [weakref.ref(m) for m in model.modules() if isinstance(m, torch.nn.Linear)]
+    left = []
+
+    class Counting(PackedLinear):
+        def __init__(self, linear: torch.nn.Linear) -> None:
+            left.append(sum(layer() is not None for layer in layers))
+            super().__init__(linear)
+
+    monkeypatch.setattr(packing, "PackedLinear", Counting)
+    packing.pack_linear_layers(model)
+    assert left == list(range(len(layers), 0, -1))
 
 
 def test_packed_layers_change_no_row_by_its_neighbours() -> None:
