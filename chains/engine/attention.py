@@ -10,8 +10,9 @@ softmax; the products with the values are summed region by region. What several 
 matrix product over the queries of all of them, and no key/value head is repeated.
 
 A product of few rows (one; below four in float32) takes another kernel, which rounds otherwise;
-such ones are filled up. So a row's result depends on its own queries, keys and values and on where
-its regions begin, never on who stands beside it.
+such ones are filled up. Sums of many float32 terms are cut into pieces by how many there are, those
+that are masked included; here they are summed in pieces of their own. So a row's result depends on
+its own queries, keys and values and on where its regions begin, never on who stands beside it.
 """
 
 from collections.abc import Iterator
@@ -28,6 +29,10 @@ ATTENTION = "textmill"
 LEAST = 4
 """Rows of a float32 product from which on its kernel rounds alike for every number; of a bfloat16
 product these are two."""
+
+TERMS = 192
+"""Terms of a float32 sum that kernels add up in one go, one behind the other. Of more, up to twice
+as many, MKL sums two halves: where it cuts would depend on the widest neighbour."""
 
 KNOWN_OPTIONS = frozenset(
     {
@@ -108,12 +113,28 @@ def active(current: Pass) -> Iterator[Pass]:
 
 
 def product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """`left @ right`, each row of it rounded alike whatever the number of rows of `left`."""
-    rows = left.shape[-2]
-    if rows >= (LEAST if left.dtype == torch.float32 else 2):
-        return torch.matmul(left, right)
-    filled = torch.nn.functional.pad(left, (0, 0, 0, LEAST - rows))
-    return torch.matmul(filled, right)[..., :rows, :]
+    """`left @ right`, each row of it rounded alike whoever stands beside it.
+
+    Neither the number of rows of `left` changes a row's bits, nor zeros at its end.
+
+    Args:
+        left: [..., rows, terms].
+        right: [..., terms, columns].
+
+    Returns:
+        [..., rows, columns].
+    """
+    rows, terms = left.shape[-2:]
+    wide = left.dtype == torch.float32
+    if rows < (LEAST if wide else 2):
+        left = torch.nn.functional.pad(left, (0, 0, 0, LEAST - rows))
+    if not wide or terms <= TERMS:
+        return torch.matmul(left, right)[..., :rows, :]
+    total = torch.matmul(left[..., :TERMS], right[..., :TERMS, :])
+    for start in range(TERMS, terms, TERMS):
+        piece = slice(start, start + TERMS)
+        total += torch.matmul(left[..., piece], right[..., piece, :])
+    return total[..., :rows, :]
 
 
 def attend(

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from chains.models.machine import resolve_device, resolve_dtype
 from chains.models.spec import ModelSpec
 
-ENGINE = 4
+ENGINE = 5
 """Raised whenever the decode loop may give other bytes for the same weights and calls."""
 
 

@@ -10,7 +10,7 @@ from tiny_models import FAMILIES, tiny_causal
 
 from chains.decoding import Beam, Greedy, Sample
 from chains.decoding.search import Request, Vocabulary
-from chains.engine import packing
+from chains.engine import packing, rounding
 from chains.engine.attention_engine import AttentionEngine
 from chains.engine.batches import decode_all, plan
 from chains.engine.choice import choose_engine
@@ -144,6 +144,57 @@ def test_a_row_is_the_same_whatever_is_decoded_beside_it(engine_class: Any, dtyp
                 found.update(dict(finished))
             together = [found[index] for index in range(len(order))]
             assert (together if order is tasks else together[::-1]) == alone
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_long_row_is_the_same_beside_longer_ones(dtype: Any) -> None:
+    """Kernels cut sums of hundreds of terms by how many there are, masked ones included."""
+    heads = {"hidden_size": 128, "num_attention_heads": 2, "head_dim": 64}
+    model = tiny_causal("llama", max_position_embeddings=1024, **heads).to(dtype)
+    requests = [
+        Request(prompt, 0, 3, cuts)
+        for prompt in prompts([130, 170, 215, 265, 340, 600])
+        for cuts in ((), (len(prompt) - 9,), (100, len(prompt) - 9))
+    ]
+    alone = [_logits(model, [request]) for request in requests]
+    for several in (requests, requests[::3], requests[1::3], requests[2::3], requests[6:12]):
+        expected = torch.cat([alone[requests.index(request)] for request in several], dim=1)
+        assert torch.equal(_logits(model, several), expected)
+
+
+def _logits(model: Any, requests: Any) -> torch.Tensor:
+    """Of the first three tokens, [3, requests, vocabulary]."""
+    session = AttentionEngine(model).open()
+    with torch.inference_mode():
+        first = session.admit(requests)
+        return torch.stack([first, *(session.advance([7] * len(requests)) for _ in range(2))])
+
+
+def _by_halves(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """A product whose sums are cut in the middle, wherever that is."""
+    cut = left.shape[-1] // 2
+    return left[..., :cut] @ right[..., :cut, :] + left[..., cut:] @ right[..., cut:, :]
+
+
+class _ByPass(torch.nn.Linear):
+    """A layer that rounds otherwise in a matrix of many rows."""
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        found = super().forward(states)
+        return found if states.shape[-2] < 100 else found * (1 + 2**-20)
+
+
+def test_kernels_that_round_a_row_by_its_neighbours_are_noticed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = tiny_causal("llama")
+    assert rounding.rounds_alike(model)
+    model.lm_head = _ByPass(32, 320)
+    assert not rounding.rounds_alike(model)
+    monkeypatch.setattr(rounding, "product", _by_halves)
+    assert not rounding.rounds_alike(tiny_causal("llama"))
+    assert choose_engine(tiny_causal("llama")).name == "stock attention"
+    assert "a row's bits depend on its neighbours here" in caplog.text
 
 
 def test_equal_prompts_are_read_once_and_give_what_they_give_alone() -> None:

@@ -64,8 +64,9 @@ def test_no_batch_size_and_no_neighbour_changes_a_byte(embedded: Any, dtype: str
         if embedded.describe()["dtype"] == dtype:
             pytest.skip("the type that 'auto' is on this machine")
         model = open_model(ModelSpec(model="embedded", dtype="float32"))
-    # Three prompts share the shape of 64 tokens, two that of 192, two that of 640.
-    texts = ["Name a colour.", "Rain", "Hello!", "a " * 110, "b " * 140, "c " * 570, "d " * 590]
+    # Three prompts share the shape of 64 tokens, two that of 192, one has that of 256, two of 640.
+    long = ["a " * 110, "b " * 140, "e " * 210, "c " * 570, "d " * 590]
+    texts = ["Name a colour.", "Rain", "Hello!", *long]
     sample = Sample(max_tokens=8, temperature=0.9, top_p=0.95)
     settings: list[Decoding] = [sample, sample, Beam(max_tokens=5, num_beams=3)]
     calls = [call(text, settings[n % 3], seed=n) for n, text in enumerate(texts)]
@@ -76,7 +77,7 @@ def test_no_batch_size_and_no_neighbour_changes_a_byte(embedded: Any, dtype: str
         replies.append(found if batch != 3 else found[::-1])
     assert all(other == replies[0] for other in replies[1:])
     lengths = [found[0].prompt_tokens for found in replies[0]]
-    assert [-(-length // 64) * 64 for length in lengths] == [64, 64, 64, 192, 192, 640, 640]
+    assert [-(-length // 64) * 64 for length in lengths] == [64, 64, 64, 192, 192, 256, 640, 640]
 
 
 def test_replies_depend_on_the_seed_and_repeat_with_it(tiny: Model) -> None:
