@@ -10,9 +10,9 @@ softmax; the products with the values are summed region by region. What several 
 matrix product over the queries of all of them, and no key/value head is repeated.
 
 A product of few rows (one; below four in float32) takes another kernel, which rounds otherwise;
-such ones are filled up. Sums of many float32 terms are cut into pieces by how many there are, those
-that are masked included; here they are summed in pieces of their own. So a row's result depends on
-its own queries, keys and values and on where its regions begin, never on who stands beside it.
+such ones are filled up. Sums of many terms are cut into pieces by how many there are, those that
+are masked included; here they are summed in pieces of one size. So a row's result depends on its
+own queries, keys and values and on where its regions begin, never on who stands beside it.
 """
 
 from collections.abc import Iterator
@@ -30,9 +30,10 @@ LEAST = 4
 """Rows of a float32 product from which on its kernel rounds alike for every number; of a bfloat16
 product these are two."""
 
-TERMS = 192
-"""Terms of a float32 sum that kernels add up in one go, one behind the other. Of more, up to twice
-as many, MKL sums two halves: where it cuts would depend on the widest neighbour."""
+TERMS, NARROW_TERMS = 192, 512
+"""Terms of a float32 and of a bfloat16 sum that kernels add up in one go, one behind the other. Of
+more, up to twice as many, MKL sums two halves: where it cuts would depend on the widest neighbour.
+"""
 
 KNOWN_OPTIONS = frozenset(
     {
@@ -128,13 +129,12 @@ def product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     wide = left.dtype == torch.float32
     if rows < (LEAST if wide else 2):
         left = torch.nn.functional.pad(left, (0, 0, 0, LEAST - rows))
-    if not wide or terms <= TERMS:
-        return torch.matmul(left, right)[..., :rows, :]
-    total = torch.matmul(left[..., :TERMS], right[..., :TERMS, :])
-    for start in range(TERMS, terms, TERMS):
-        piece = slice(start, start + TERMS)
-        total += torch.matmul(left[..., piece], right[..., piece, :])
-    return total[..., :rows, :]
+    most = TERMS if wide else NARROW_TERMS
+    total = torch.matmul(left[..., :most], right[..., :most, :])
+    for start in range(most, terms, most):
+        piece = slice(start, start + most)
+        total = total.float() + torch.matmul(left[..., piece], right[..., piece, :])
+    return total[..., :rows, :].to(left.dtype)
 
 
 def attend(
