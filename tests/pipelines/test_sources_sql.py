@@ -28,7 +28,9 @@ def shop(tmp_path: Path) -> Path:
             "CREATE TABLE faq (id INTEGER PRIMARY KEY, text TEXT, stars INT, raw BLOB)"
         )
         rows = [(n, f"Question {n}?", n % 5, f"raw {n}".encode()) for n in range(2500)]
+        database.execute("BEGIN")
         database.executemany("INSERT INTO faq VALUES (?, ?, ?, ?)", rows)
+        database.execute("COMMIT")
     return tmp_path
 
 
