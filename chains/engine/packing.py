@@ -24,6 +24,9 @@ class PackedLinear(torch.nn.Module):
 
     Args:
         linear: The layer whose place it takes; bfloat16 or float32, on the CPU.
+
+    Attributes:
+        weight: Packed, of the layer's number type; no elementwise function takes it.
     """
 
     def __init__(self, linear: torch.nn.Linear) -> None:
@@ -31,13 +34,13 @@ class PackedLinear(torch.nn.Module):
         self.in_features = linear.in_features
         self.out_features = linear.out_features
         weight = linear.weight.detach()
-        self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS_HINT)
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS_HINT)
         self._bias = None if linear.bias is None else linear.bias.detach()
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """`states @ weight.T + bias`; [..., in_features] to [..., out_features]."""
         result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
-            states, self._packed, self._bias, "none", [], ""
+            states, self.weight, self._bias, "none", [], ""
         )
         return result
 

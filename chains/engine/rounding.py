@@ -13,6 +13,7 @@ import torch
 
 from chains.engine.attention import product
 from chains.engine.base import ROWS
+from chains.engine.packing import PackedLinear
 
 PASSES = (ROWS, 3 * ROWS, 17 * ROWS, 33 * ROWS)
 """Rows of a step of few and of many, and of two passes that read prompts."""
@@ -33,17 +34,16 @@ def rounds_alike(model: Any) -> bool:
     Args:
         model: A causal model of transformers on the CPU; layers of one shape are looked at once.
     """
-    layers = {
-        (m.in_features, m.out_features): m for m in model.modules() if hasattr(m, "in_features")
-    }
-    dtype = next(model.parameters()).dtype
-    return _sums_hold(dtype) and all(_rows_hold(layer, dtype) for layer in layers.values())
+    linear = [m for m in model.modules() if isinstance(m, (torch.nn.Linear, PackedLinear))]
+    layers = {(m.in_features, m.out_features, m.weight.dtype): m for m in linear}
+    sums = _sums_hold(next(model.parameters()).dtype)
+    return sums and all(_rows_hold(layer) for layer in layers.values())
 
 
-def _rows_hold(layer: Any, dtype: torch.dtype) -> bool:
+def _rows_hold(layer: torch.nn.Linear | PackedLinear) -> bool:
     small = layer.in_features * layer.out_features <= LARGE
     passes = PASSES if small else PASSES[:2]
-    states = _numbers(passes[-1], layer.in_features).to(dtype)
+    states = _numbers(passes[-1], layer.in_features).to(layer.weight.dtype)
     expected = layer(states)
     return all(torch.equal(layer(states[:rows]), expected[:rows]) for rows in passes[:-1])
 

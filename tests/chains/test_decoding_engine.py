@@ -191,6 +191,9 @@ def test_kernels_that_round_a_row_by_its_neighbours_are_noticed(
     assert rounding.rounds_alike(model)
     model.lm_head = _ByPass(32, 320)
     assert not rounding.rounds_alike(model)
+    mixed = tiny_causal("llama").bfloat16()
+    mixed.lm_head.float()
+    assert rounding.rounds_alike(mixed)
     monkeypatch.setattr(rounding, "product", _by_halves)
     assert not rounding.rounds_alike(tiny_causal("llama"))
     assert choose_engine(tiny_causal("llama")).name == "stock attention"
