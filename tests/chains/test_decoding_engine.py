@@ -188,6 +188,7 @@ def test_kernels_that_round_a_row_by_its_neighbours_are_noticed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = tiny_causal("llama")
+    packing.pack_linear_layers(model)
     assert rounding.rounds_alike(model)
     model.lm_head = _ByPass(32, 320)
     assert not rounding.rounds_alike(model)
