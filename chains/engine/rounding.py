@@ -13,6 +13,7 @@ import torch
 
 from chains.engine.attention import product
 from chains.engine.base import ROWS
+from chains.engine.keys_values import LANES, up_to
 from chains.engine.packing import PackedLinear
 
 PASSES = (ROWS, 3 * ROWS, 17 * ROWS, 33 * ROWS)
@@ -54,10 +55,10 @@ def _sums_hold(dtype: torch.dtype) -> bool:
     for terms in SUMS:
         own = weights.clone()
         own[..., terms:] = 0
-        least = -(-terms // 32) * 32
+        least = up_to(LANES, terms)
         found = [
             product(own[..., :width].to(dtype), values[:, :width])
-            for width in (least, least + 32, 2 * least, *WIDTHS)
+            for width in (least, least + LANES, 2 * least, *WIDTHS)
         ]
         if not all(torch.equal(one, found[0]) for one in found[1:]):
             return False
